@@ -1,0 +1,126 @@
+"""Files that survive a crash: atomic writes, rows that can be appended and resumed, one owner for a folder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from whatwhere.errors import BadInput
+
+
+@contextlib.contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is synced and renamed to `path`, on error removed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+        _sync(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: str | Path) -> Any:
+    """The value in a JSON file. Raises BadInput if it is missing or is not JSON."""
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file") from None
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path}: not readable as JSON ({error})") from None
+
+
+def append_row(path: str | Path, row: dict[str, Any]) -> None:
+    """Adds one JSON line, synced, so that a row is either wholly there or a torn last line that `read_rows` drops."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a torn line of a killed process: start a new one
+                line = b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_rows(path: str | Path) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file; torn lines are dropped; none if there is no file."""
+    path = Path(path)
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    return rows
+
+
+def sha256(path: str | Path) -> str:
+    """Hex digest of a file's bytes."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def owned(folder: str | Path) -> Iterator[Path]:
+    """Holds `folder` for this process (advisory lock). Raises BadInput if another process holds it."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+    except OSError as error:
+        raise BadInput(f"out={folder}: cannot be written ({error.strerror})") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise BadInput(f"out={folder}: another process is writing to this folder; wait for it or choose another out=") from None
+        yield folder
+    finally:
+        os.close(handle)
+
+
+def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.json") -> None:
+    """Marks `folder` as the home of `settings`, so that the same command resumes there. Raises BadInput if it holds other settings."""
+    path = Path(folder) / name
+    if not path.exists():
+        write_json(path, settings)
+        return
+    known = read_json(path)
+    different = [key for key in sorted({*known, *settings}) if known.get(key) != settings.get(key)]
+    if different:
+        key = different[0]
+        raise BadInput(f"out={folder}: holds results of other settings ({key}={known.get(key)}, now {key}={settings.get(key)}); choose another out=")
