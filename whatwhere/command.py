@@ -16,31 +16,53 @@ A command is a frozen dataclass of settings, a YAML of defaults beside it, and a
 
 from __future__ import annotations
 
-import dataclasses
+import importlib.util
+import itertools
 import os
 import re
 import sys
-import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib import resources
+from pathlib import Path
 from typing import Any, TypeVar
 
-from whatwhere.errors import BadInput, did_you_mean
+from whatwhere.errors import BadInput, positive
+from whatwhere.settings import check_keys, first_line, parse, typed
+
+__all__ = ["command", "parse", "positive", "typed"]
 
 T = TypeVar("T")
+
+SWEEP = ("-m", "--multirun")
+WITH_VALUE = ("-c", "--cfg", "-p", "--package", "-cd", "--config-dir", "--experimental-rerun", "-i", "--info")  # Hydra's flags that may take a word
+FLAGS = (*SWEEP, *WITH_VALUE, "-h", "--help", "--hydra-help", "--version", "--resolve")
+HYDRA = {  # Hydra's own folders and logs: a command's `out=` is the only place it writes to
+    "hydra.run.dir": ".",
+    "hydra.output_subdir": "null",
+    "hydra.sweep.dir": "outputs/sweeps",
+    "hydra.sweep.subdir": "${hydra.job.num}",
+    "hydra/job_logging": "stdout",
+}
+CHECKED_JOBS = 200  # jobs of a sweep that are looked at before the first starts (~ 20 ms each)
 
 
 def command(config_module: str, config_name: str, settings: type[T], main: Callable[[T], None], argv: Sequence[str] | None = None) -> None:
     """Composes `config_name`.yaml of the package `config_module` with the overrides in `argv` and calls `main(settings)`.
 
-    Flags (`--help`, `-m`, `--cfg job`, …) are Hydra's own. Exits 2 with one line on BadInput, 130 on Ctrl-C, 1 on other failures.
+    `--help` prints the options; `-m` sweeps and the other flags are Hydra's own. Exits 2 with one line on BadInput, 130 on Ctrl-C, 1 on other failures.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        if any(argument.startswith("-") for argument in arguments):
-            _hydra(config_module, config_name, settings, main, arguments)
+        _check_shadows()
+        flags = _flags(arguments, settings)
+        if "-h" in flags or "--help" in flags:
+            _help(config_module, config_name, main)
+        elif flags:
+            _hydra(config_module, config_name, settings, main, arguments, sweep=not flags.isdisjoint(SWEEP))
         else:
             main(parse(config_module, config_name, settings, arguments))
+        sys.stdout.flush()  # so that a closed pipe is noticed here
     except BadInput as error:
         _leave(str(error), 2)
     except KeyboardInterrupt:
@@ -50,102 +72,90 @@ def command(config_module: str, config_name: str, settings: type[T], main: Calla
         raise SystemExit(1) from None
 
 
-def _leave(line: str, code: int) -> None:
+def _leave(line: str, code: int) -> typing.NoReturn:
     print(" ".join(line.split()), file=sys.stderr, flush=True)
     raise SystemExit(code)
 
 
-def parse(config_module: str, config_name: str, settings: type[T], arguments: Sequence[str]) -> T:
-    """The settings that `arguments` (`key=value` …) make of the defaults. Raises BadInput."""
-    from hydra import compose, initialize_config_module
+def _check_shadows() -> None:
+    """Raises BadInput if a folder of the user's named like one of our packages would be imported in its place."""
+    home = Path(__file__).resolve().parents[1]
+    for name in ("policy", "envs", "eval"):
+        spec = importlib.util.find_spec(name)
+        places = [Path(place).resolve() for place in (spec.submodule_search_locations or [])] if spec else []
+        if home / name not in places:
+            found = places[0] if places else getattr(spec, "origin", None) or "nothing"
+            raise BadInput(f"{name}: python finds {found}, not {home / name}; rename that folder or run from another one")
+
+
+def _flags(arguments: Sequence[str], settings: type[Any]) -> set[str]:
+    """The flags among `arguments`. Raises BadInput for an unknown one."""
+    found = {argument.split("=", 1)[0] for argument in arguments if argument.startswith("-")}
+    for flag in sorted(found - set(FLAGS)):
+        name = flag.lstrip("-").replace("-", "_")
+        hint = f"; write {name}=…" if name in typing.get_type_hints(settings) else "; options are written key=value"
+        raise BadInput(f"{flag}: no such flag{hint} (flags: -m for a sweep, --help, --hydra-help)")
+    return found
+
+
+def _help(config_module: str, config_name: str, main: Callable[[T], None]) -> None:
+    """Prints what the command does and its options: the YAML of defaults with its comments is the reference."""
+    spec = sys.modules[main.__module__].__spec__
+    text = (sys.modules[main.__module__].__doc__ or main.__doc__ or "").strip()
+    module = spec.name.removesuffix(".__main__") if spec else main.__module__
+    defaults = resources.files(config_module).joinpath(f"{config_name}.yaml").read_text(encoding="utf-8")
+    options = re.split(r"^(?:hydra|defaults):", defaults, maxsplit=1, flags=re.MULTILINE)[0].strip()  # Hydra's own part comes last
+    print(f"python -m {module} key=value …\n\n{text}\n\nOptions and their defaults:\n")
+    print("\n".join(f"  {line}" for line in options.splitlines()))
+    print("\nA sweep: -m key=a,b,c (one after the other; hydra/launcher=joblib runs them side by side). Hydra's own flags: --hydra-help.")
+
+
+def _hydra(config_module: str, config_name: str, settings: type[T], main: Callable[[T], None], arguments: list[str], sweep: bool) -> None:
+    """Hydra's own flags, among them sweeps with `-m` and its launchers. Raises BadInput, before any job starts where possible."""
+    import hydra
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    keys = [field.name for field in dataclasses.fields(settings)]  # type: ignore[arg-type]
-    for argument in arguments:
-        key = argument.split("=", 1)[0].lstrip("+~")
-        if "=" not in argument:
-            raise BadInput(f"{argument}: not of the form key=value; valid keys: {', '.join(keys)}")
-        if key.split(".")[0] not in (*keys, "hydra"):
-            raise BadInput(f"{key}: no such option; valid: {', '.join(keys)}{did_you_mean(key, keys)}")
+    hints = typing.get_type_hints(settings)  # here, since a launcher's worker does not know the annotations' names
+
+    def job(config: Any) -> None:
+        main(typed(settings, OmegaConf.to_container(config, resolve=True), hints))  # type: ignore[arg-type]
+
+    if sweep:
+        overrides = _overrides(arguments)
+        check_keys(overrides, list(hints))
+        for job_overrides in itertools.islice(_jobs(overrides), CHECKED_JOBS):
+            parse(config_module, config_name, settings, job_overrides)
+    given = {argument.split("=", 1)[0].lstrip("+") for argument in arguments}
+    own = [f"{key}={value}" for key, value in {**HYDRA, "hydra.job.name": config_name}.items() if key not in given]
+    before, sys.argv[1:] = sys.argv[1:], [*arguments, *own]
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise rather than print and exit 1
     try:
-        with initialize_config_module(version_base="1.3", config_module=config_module):
-            config = compose(config_name, overrides=list(arguments))
-        values = OmegaConf.to_container(config, resolve=True)
+        hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
     except (HydraException, OmegaConfBaseException) as error:
-        raise BadInput(f"{' '.join(arguments)}: {_first_line(error)}") from None
-    return typed(settings, values)  # type: ignore[arg-type]
+        raise BadInput(f"{' '.join(arguments)}: {first_line(error)}") from None
+    finally:
+        sys.argv[1:] = before
 
 
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _overrides(arguments: Sequence[str]) -> list[str]:
+    """`arguments` without flags and without the words that belong to flags."""
+    before = ("", *arguments)
+    return [word for word, left in zip(arguments, before, strict=False) if not word.startswith("-") and ("=" in word or left not in WITH_VALUE)]
 
 
-def typed(settings: type[T], values: dict[str, Any]) -> T:
-    """Builds the dataclass with every value converted to its annotated type. Raises BadInput naming the option."""
-    hints = typing.get_type_hints(settings)
-    keys = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
-    unknown = sorted(set(values) - keys)
-    if unknown:
-        raise BadInput(f"{unknown[0]}: no such option; valid: {', '.join(sorted(keys))}{did_you_mean(unknown[0], keys)}")
-    return settings(**{key: _convert(key, value, hints[key]) for key, value in values.items()})
+def _jobs(overrides: Sequence[str]) -> Iterator[list[str]]:
+    """The overrides of each job of a sweep (`a=1,2 b=3` gives `a=1 b=3`, then `a=2 b=3`), leaving out Hydra's own options."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
 
-
-def _convert(key: str, value: Any, hint: Any) -> Any:
-    options = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-    if value is None:
-        if type(None) in options:
-            return None
-        raise BadInput(f"{key}: missing; give {key}=…")
-    for option in options:
-        origin = typing.get_origin(option) or option
-        if option is bool and isinstance(value, bool):
-            return value
-        if option is int and isinstance(value, int) and not isinstance(value, bool):
-            return value
-        if option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
-        if option is str and not isinstance(value, dict | list):
-            return str(value)
-        if origin in (tuple, list) and isinstance(value, list):
-            return tuple(_convert(key, item, typing.get_args(option)[0]) for item in value)
-        if origin is dict and isinstance(value, dict):
-            return value
-    names = " or ".join("none" if option is type(None) else getattr(option, "__name__", str(option)) for option in options)
-    raise BadInput(f"{key}={value}: needs {names}, found {type(value).__name__}")
-
-
-def _hydra(config_module: str, config_name: str, settings: type[T], main: Callable[[T], None], arguments: list[str]) -> None:
-    """Hydra's own flags: help, sweeps with `-m` and its launchers."""
-    import hydra
-    from omegaconf import DictConfig, OmegaConf
-
-    if "-m" in arguments or "--multirun" in arguments:
-        plain = [a for a in arguments if not a.startswith(("-", "hydra."))]
-        for argument in plain:  # a first look at every key, before jobs start
-            if "=" in argument and not re.search(r"[,(*]", argument.split("=", 1)[1]):
-                parse(config_module, config_name, _Loose.of(settings), [argument])
-
-    def job(config: DictConfig) -> None:
-        values = OmegaConf.to_container(config, resolve=True)
-        main(typed(settings, values))  # type: ignore[arg-type]
-
-    sys.argv[1:] = arguments
-    hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
-
-
-class _Loose:
-    """The same fields as a settings class without its checks: for looking at one option of a sweep at a time."""
-
-    @staticmethod
-    def of(settings: type[Any]) -> type[Any]:
-        fields = [(f.name, f.type, f) for f in dataclasses.fields(settings)]
-        names = [name for name, _, _ in fields]
-        return dataclasses.make_dataclass("Loose", [(name, Any, dataclasses.field(default=None)) for name in names])
-
-
-def positive(field: str, value: float, least: float = 1) -> None:
-    """Raises BadInput unless `value` ≥ `least`."""
-    if not value >= least:
-        raise BadInput(f"{field}={value}: must be at least {least}")
+    choices = []
+    try:
+        for text, override in zip(overrides, OverridesParser.create().parse_overrides(list(overrides)), strict=True):
+            key = override.get_key_element()
+            if not key.lstrip("+~").startswith("hydra"):
+                choices.append([f"{key}={value}" for value in override.sweep_string_iterator()] if override.is_sweep_override() else [text])
+    except HydraException as error:
+        raise BadInput(f"{' '.join(overrides)}: {first_line(error)}") from None
+    return (list(job) for job in itertools.product(*choices))

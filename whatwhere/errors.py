@@ -21,3 +21,9 @@ def choose(field: str, name: str, valid: Iterable[str]) -> str:
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def positive(field: str, value: float, least: float = 1) -> None:
+    """Raises BadInput unless `value` is a finite number ≥ `least`."""
+    if not (value >= least and value < float("inf")):
+        raise BadInput(f"{field}={value}: must be at least {least}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -13,13 +14,15 @@ from typing import Any
 
 from whatwhere.errors import BadInput
 
+_writes = itertools.count()
+
 
 @contextlib.contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is synced and renamed to `path`, on error removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_writes)}.tmp")
     try:
         yield temporary
         _sync(temporary)
@@ -78,7 +81,7 @@ def read_rows(path: str | Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # not splitlines(): U+2028 may stand inside a text
         try:
             row = json.loads(line)
         except ValueError:
@@ -96,7 +99,7 @@ def sha256(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def owned(folder: str | Path) -> Iterator[Path]:
-    """Holds `folder` for this process (advisory lock). Raises BadInput if another process holds it."""
+    """Holds `folder` for this process (advisory lock) and clears half-written files of killed ones. Raises BadInput if another process holds it."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +111,10 @@ def owned(folder: str | Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadInput(f"out={folder}: another process is writing to this folder; wait for it or choose another out=") from None
+        for leftover in folder.glob(".*.tmp"):
+            writer = leftover.name.split(".")[-2].split("-")[0]
+            if writer.isdigit() and not Path(f"/proc/{writer}").exists():
+                leftover.unlink(missing_ok=True)
         yield folder
     finally:
         os.close(handle)
@@ -116,10 +123,13 @@ def owned(folder: str | Path) -> Iterator[Path]:
 def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.json") -> None:
     """Marks `folder` as the home of `settings`, so that the same command resumes there. Raises BadInput if it holds other settings."""
     path = Path(folder) / name
+    settings = json.loads(json.dumps(settings))  # tuples become lists, as they do on disk
     if not path.exists():
         write_json(path, settings)
         return
     known = read_json(path)
+    if not isinstance(known, dict):
+        raise BadInput(f"{path}: not the settings of a command; choose another out=")
     different = [key for key in sorted({*known, *settings}) if known.get(key) != settings.get(key)]
     if different:
         key = different[0]

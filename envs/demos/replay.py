@@ -1,0 +1,110 @@
+"""`python -m envs.demos.replay demos=…`: sends the executed actions to the simulator again; fails if an episode no longer succeeds or drifts."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from envs import TASKS
+from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
+from whatwhere.command import command, positive
+from whatwhere.errors import BadInput, choose
+from whatwhere.versions import check_simulator
+
+if TYPE_CHECKING:
+    from envs.base import TaskEnv
+
+START_KEYS = ("task", "task_version", "horizon", "frame_gap")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `envs/conf/replay.yaml` describes."""
+
+    demos: str
+    start: Literal["seed", "state"]
+    tolerance: float
+
+    def __post_init__(self) -> None:
+        positive("tolerance", self.tolerance, 0)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one episode; `drift` is the largest difference between a recorded state and the one reached (m, rad, m/s, rad/s)."""
+
+    success: bool
+    drift: float
+    same_start: bool
+
+    def complaint(self, tolerance: float) -> str | None:
+        """Why the replay counts as failed; None if it does not."""
+        if not self.same_start:
+            return "the start is another one"
+        if not self.drift <= tolerance:
+            return f"drifts by {self.drift:.3g}, more than {tolerance:g}"
+        return None if self.success else "does not succeed"
+
+
+def replay(env: TaskEnv, episode: Episode, start: str = "seed") -> Outcome:
+    """Plays the executed actions of `episode` in `env`, drawing nothing that is not needed. `start` "seed" or "state". Raises BadInput."""
+    seed, number = episode.attrs["seed"], episode.attrs["episode"]
+    if start == "seed" and (seed is None or number is None):
+        raise BadInput("start=seed: the demonstration names no seed and episode; use start=state")
+    _, info = env.reset(seed=seed or 0, options={"episode": number or 0})
+    if start == "state":
+        env.set_state(episode.states[0])
+    states = [env.get_state()]
+    if states[0].shape != episode.states[0].shape:
+        raise BadInput(f"states: have {episode.states.shape[1]} numbers, the task's have {len(states[0])}: recorded with another model")
+    actions = episode.actions if episode.executed_actions is None else episode.executed_actions
+    *_, info, _ = env.step_chunk(actions, on_step=lambda env, action, info: states.append(env.get_state()))
+    reached = np.stack(states)[: len(episode.states)]
+    drift = float(np.abs(reached - episode.states[: len(reached)]).max())
+    same_start = start == "state" or episode.attrs["init_hash"] in (None, info["init_hash"])
+    return Outcome(bool(info["success"]), drift, same_start)
+
+
+def make_env(attrs: dict[str, Any], path: Path, **changes: Any) -> TaskEnv:
+    """The environment that a demonstration was recorded in. Raises BadInput if it is no longer the same task."""
+    import envs
+
+    settings = {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | changes
+    env = envs.make(choose(f"{path}: task", attrs["task"], TASKS), **settings)
+    if env.task_version != attrs["task_version"]:
+        raise BadInput(f"{path}: task_version={attrs['task_version']}, now it is {env.task_version}: another task")
+    return env
+
+
+def main(settings: Settings) -> None:
+    path = Path(settings.demos)
+    paths = [path] if path.suffix == ".hdf5" else episode_paths(path)
+    headers = [read_attrs(path) for path in paths]
+    check_alike(paths, headers, START_KEYS)
+    check_simulator()
+    failed = 0
+    with contextlib.closing(make_env(headers[0], paths[0])) as env:
+        for path in paths:
+            outcome = replay(env, read_episode(path, frames=False), settings.start)
+            complaint = outcome.complaint(settings.tolerance)
+            failed += complaint is not None
+            print(f"{path.name}: {'ok' if complaint is None else 'FAILED: ' + complaint} · drift {outcome.drift:.3g}", flush=True)
+    print(f"{len(paths) - failed} of {len(paths)} replayed")
+    if failed:
+        raise SystemExit(1)
+
+
+def check_alike(paths: list[Path], headers: list[dict[str, Any]], keys: tuple[str, ...]) -> None:
+    """Raises BadInput if the demonstrations of a folder do not have these settings in common."""
+    for path, header in zip(paths, headers, strict=True):
+        for key in keys:
+            if header[key] != headers[0][key]:
+                raise BadInput(f"{path}: {key}={header[key]}, but {paths[0].name} has {headers[0][key]}: do not mix them in one folder")
+
+
+if __name__ == "__main__":
+    command("envs.conf", "replay", Settings, main)

@@ -1,0 +1,45 @@
+"""The pictures that an observation needs, drawn when somebody asks for them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+
+class FrameHistory:
+    """The joint positions of the last control steps and the pictures of those that were looked at.
+
+    A picture is a function of the joint positions alone, so it can be drawn late: a chunk of actions runs without drawing, and
+    the observation after it has the same pixels as if every step had been drawn.
+    """
+
+    def __init__(self, draw: Callable[[np.ndarray], np.ndarray], gap: int) -> None:
+        """`draw` turns qpos (n,) into pictures (c, h, w, 3); `gap` is the number of control steps between the two frames of a pair."""
+        self._draw = draw
+        self._states: deque[np.ndarray] = deque(maxlen=gap + 1)
+        self._pictures: deque[np.ndarray | None] = deque(maxlen=gap + 1)
+
+    def restart(self, qpos: np.ndarray) -> None:
+        self._states.clear()
+        self._pictures.clear()
+        self.add(qpos)
+
+    def add(self, qpos: np.ndarray) -> None:
+        self._states.append(np.array(qpos))
+        self._pictures.append(None)
+
+    def newest(self) -> np.ndarray:
+        """uint8 (c, h, w, 3), not to be written to."""
+        return self._picture(-1)
+
+    def pair(self) -> np.ndarray:
+        """The frame `gap` steps ago (the first one, if there were fewer) and the newest: uint8 (c, 2, h, w, 3)."""
+        return np.stack([self._picture(0), self._picture(-1)], axis=1)
+
+    def _picture(self, index: int) -> np.ndarray:
+        picture = self._pictures[index]
+        if picture is None:
+            picture = self._pictures[index] = self._draw(self._states[index])
+        return picture

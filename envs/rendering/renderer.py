@@ -1,0 +1,129 @@
+"""Draws a MuJoCo state from a camera, without touching the physics."""
+
+from __future__ import annotations
+
+import copy
+
+import mujoco
+import numpy as np
+
+from envs.rendering.gl import gl_context
+from envs.rendering.meshes import decimate
+from whatwhere.errors import choose
+
+RENDERINGS = ("fast", "exact")
+BUFFER = (640, 480)  # width and height of the off-screen buffer; a larger picture makes it grow
+COLLISION, HIDDEN = 0, 5  # geom groups: robosuite's collision shapes; one that is never drawn
+MARGIN = 1.02  # on bounding spheres: a decimated mesh may stand out a little
+
+# What may change in the physics model while it runs, and must then show in the next picture.
+FOLLOWED = (
+    *("geom_rgba", "geom_matid", "geom_size", "geom_pos", "geom_quat", "mat_rgba", "site_rgba", "site_size", "site_pos", "site_quat"),
+    *("body_pos", "body_quat", "cam_pos", "cam_quat", "cam_fovy", "cam_intrinsic", "cam_sensorsize"),
+    *("light_pos", "light_dir", "light_diffuse", "light_ambient", "light_specular", "light_active"),
+)
+
+
+class Renderer:
+    """Pictures of the states of one model. Belongs to the thread that made it.
+
+    `fast` draws decimated meshes without reflections, shadows and multi-sampling, and leaves out what the camera cannot see;
+    `exact` draws what robosuite draws. Both have a model and a state of their own, with the same ids, so that drawing
+    cannot change the physics; poses, colours, cameras and lights of the physics model are followed at each picture.
+    """
+
+    def __init__(self, model: mujoco.MjModel, xml: str = "", mode: str = "fast") -> None:
+        self.mode = choose("rendering", mode, RENDERINGS)
+        self._model = copy.copy(model)
+        if mode == "fast":
+            decimate(self._model)
+            self._model.mat_reflectance[:] = 0  # a reflecting floor draws the scene twice
+            self._model.light_castshadow[:] = False
+            self._model.vis.quality.shadowsize = 0
+            self._model.vis.quality.offsamples = 0
+        self._followed = [(getattr(self._model, name), getattr(model, name)) for name in FOLLOWED]
+        self._groups = self._model.geom_group.copy()
+        self._cameras = {model.camera(index).name: index for index in range(model.ncam)}
+        self._data = mujoco.MjData(self._model)
+        self._scene = mujoco.MjvScene(self._model, maxgeom=2000)
+        self._option = mujoco.MjvOption()
+        self._option.geomgroup[COLLISION] = 0
+        self._perturb = mujoco.MjvPerturb()
+        self._camera = mujoco.MjvCamera()
+        self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
+        self._gl = None
+        self._make_buffer(*BUFFER)
+
+    def draw(self, data: mujoco.MjData, camera: str, height: int, width: int, *, segmentation: bool = False) -> np.ndarray:
+        """The state in `data` seen by `camera`: uint8 (height, width, 3), upright.
+
+        With `segmentation` int32 (height, width): the id of the geom in each pixel, −1 where there is none.
+        Raises BadInput if there is no such camera.
+        """
+        if camera not in self._cameras:
+            choose("camera", camera, self._cameras)
+        self._camera.fixedcamid = self._cameras[camera]
+        self._follow(data)
+        if self.mode == "fast":
+            self._leave_out_unseen(width / height)
+        mujoco.mjv_updateScene(self._model, self._data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
+        if width > self._context.offWidth or height > self._context.offHeight:
+            self._make_buffer(max(width, self._context.offWidth), max(height, self._context.offHeight))
+        self._gl.make_current()
+        viewport = mujoco.MjrRect(0, 0, width, height)
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        pixels = np.empty((height, width, 3), np.uint8)
+        mujoco.mjr_readPixels(pixels, None, viewport, self._context)
+        pixels = pixels[::-1]  # OpenGL's first row is the lowest
+        return self._geom_ids(pixels) if segmentation else np.ascontiguousarray(pixels)
+
+    def close(self) -> None:
+        """Gives the OpenGL context back; the renderer draws no more."""
+        if self._gl is not None:
+            self._gl.make_current()
+            self._context.free()
+            self._gl.free()
+            self._gl = None
+
+    def _make_buffer(self, width: int, height: int) -> None:
+        self.close()
+        self._model.vis.global_.offwidth, self._model.vis.global_.offheight = width, height
+        self._gl = gl_context(width, height)
+        self._gl.make_current()
+        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+
+    def _follow(self, data: mujoco.MjData) -> None:
+        """Takes over state and looks, and computes where everything is."""
+        for ours, theirs in self._followed:
+            ours[:] = theirs
+        self._data.qpos[:] = data.qpos
+        if self._model.nmocap:
+            self._data.mocap_pos[:], self._data.mocap_quat[:] = data.mocap_pos, data.mocap_quat
+        mujoco.mj_kinematics(self._model, self._data)
+        mujoco.mj_comPos(self._model, self._data)  # for cameras and lights that track a centre of mass
+        mujoco.mj_camlight(self._model, self._data)
+        if self._model.ntendon:
+            mujoco.mj_tendon(self._model, self._data)
+
+    def _leave_out_unseen(self, aspect: float) -> None:
+        """Hides the geoms whose bounding sphere is outside the camera's pyramid of view: the same pixels, sooner."""
+        model, data, camera = self._model, self._data, self._camera.fixedcamid
+        if model.cam_projection[camera] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE or model.cam_sensorsize[camera].any():
+            model.geom_group[:] = self._groups
+            return
+        there = (data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)  # (ngeom, 3): right, up, backwards
+        slope = np.tan(np.deg2rad(model.cam_fovy[camera]) / 2) * np.array([aspect, 1.0])
+        steep = np.sqrt(1 + slope**2)
+        radius, depth = model.geom_rbound * MARGIN, -there[:, 2]
+        outside = (np.abs(there[:, :2]) > depth[:, None] * slope + radius[:, None] * steep).any(axis=1) | (depth < -radius)
+        model.geom_group[:] = np.where(outside & (radius > 0), HIDDEN, self._groups)  # planes have no radius
+
+    def _geom_ids(self, pixels: np.ndarray) -> np.ndarray:
+        colors = pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)  # segid + 1, 0 for the background
+        ids = np.full(self._scene.ngeom + 1, -1, np.int32)
+        for geom in self._scene.geoms[: self._scene.ngeom]:
+            if geom.segid >= 0 and geom.objtype == mujoco.mjtObj.mjOBJ_GEOM:
+                ids[geom.segid + 1] = geom.objid
+        return ids[np.where(colors > self._scene.ngeom, 0, colors)]

@@ -1,0 +1,36 @@
+"""The tasks as robosuite environments: after `import envs.tasks`, `robosuite.make("PickAtXY", …)` finds them.
+
+Importing this package imports robosuite, quietly and with its compiler's cache where it can be written.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+
+from envs import TASKS
+from whatwhere.versions import check_simulator
+
+check_simulator()
+
+from envs.rendering.meshes import cache_dir  # noqa: E402  (imports mujoco, so only after the check)
+
+os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))  # beside its source numba may not be allowed to write
+os.environ.setdefault("PYNPUT_BACKEND", "dummy")  # robosuite's keyboard device would ask for a display
+
+
+def _import_quietly(module: str) -> None:
+    """robosuite warns on import of optional files and packages that nothing here needs."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        importlib.import_module(module)
+    finally:
+        logging.disable(before)
+
+
+_import_quietly("robosuite")
+logging.getLogger("robosuite_logs").setLevel(logging.WARNING)  # else a line for every environment made
+for _place in TASKS.values():
+    importlib.import_module(_place.partition(":")[0])

@@ -1,0 +1,229 @@
+"""What the table tasks share: a Panda at a table, coloured cubes, where they may start, cameras, what is read of the state.
+
+World frame: x away from the robot, y to the robot's left, z up; the robot's base has the same axes. Metres and radians.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mujoco
+import numpy as np
+from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
+from robosuite.models.arenas import TableArena
+from robosuite.models.objects import BoxObject
+from robosuite.models.tasks import ManipulationTask
+
+TABLE_SIZE_M = (0.8, 0.8, 0.05)
+TABLE_TOP_M = 0.8  # height of the table's surface
+
+# Where cubes start: 32 × 32 cm, all of it within reach of a gripper that points down, and filling the scene camera's picture.
+REGION_X_M = (-0.18, 0.14)
+REGION_Y_M = (-0.16, 0.16)
+YAW_RAD = 0.3
+APART_M = 0.10  # between centres, so that open fingers (11 cm from outside to outside) come down beside one cube without touching another
+
+# Left in the picture of the scene camera, which faces the robot; it is the robot's right.
+LEFT_WORLD = (0.0, -1.0, 0.0)
+
+SCENE_CAMERA = "agentview"
+# robosuite's agentview, moved and narrowed so that the region fills the picture and a gripper above it stays inside.
+SCENE_CAMERA_POS_M = (0.52, 0.0, 1.42)
+SCENE_CAMERA_TARGET_M = (-0.04, 0.0, 0.84)
+SCENE_CAMERA_FOVY_DEG = 42.0
+
+RED, GREEN, BLUE = (0.85, 0.08, 0.08, 1.0), (0.10, 0.65, 0.15, 1.0), (0.10, 0.25, 0.85, 1.0)
+OPEN_FINGERS_M = (0.04, -0.04)
+
+
+@dataclass(frozen=True)
+class Cube:
+    """A cube of a task: its name in the model, half its edge (m) and its colour."""
+
+    name: str
+    half_size: float
+    rgba: tuple[float, float, float, float]
+
+
+class TableTask(ManipulationEnv):
+    """A robosuite environment with cubes on a table; a task adds cubes, an instruction, a start and what success means.
+
+    Physics only unless robosuite's own rendering arguments ask for more.
+    """
+
+    version = "0"
+    instruction = ""
+    default_horizon = 100
+    default_cameras = (SCENE_CAMERA, "robot0_eye_in_hand")
+    scene_camera = SCENE_CAMERA
+    action_names = ("x", "y", "z", "turn_x", "turn_y", "turn_z", "gripper")
+    cubes: tuple[Cube, ...] = ()
+
+    def __init__(self, robots: str | Sequence[str] = "Panda", **options: Any) -> None:
+        quiet = {"has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco"}
+        defaults = {"initialization_noise": "default", "control_freq": 20, "horizon": self.default_horizon, "ignore_done": True}
+        super().__init__(robots=robots, **{**defaults, **quiet, **options})
+
+    # ---- the scene
+
+    def _load_model(self) -> None:
+        super()._load_model()
+        self.robots[0].robot_model.set_base_xpos(self.robots[0].robot_model.base_xpos_offset["table"](TABLE_SIZE_M[0]))
+        arena = TableArena(table_full_size=TABLE_SIZE_M, table_offset=(0, 0, TABLE_TOP_M))
+        arena.set_origin([0, 0, 0])
+        quat = looking_at(SCENE_CAMERA_POS_M, SCENE_CAMERA_TARGET_M)
+        arena.set_camera(SCENE_CAMERA, SCENE_CAMERA_POS_M, quat, {"fovy": str(SCENE_CAMERA_FOVY_DEG)})
+        boxes = [BoxObject(name=cube.name, size=[cube.half_size] * 3, rgba=cube.rgba) for cube in self.cubes]
+        self.model = ManipulationTask(mujoco_arena=arena, mujoco_robots=[robot.robot_model for robot in self.robots], mujoco_objects=boxes)
+
+    def _setup_references(self) -> None:
+        super()._setup_references()
+        model = self.sim.model._model
+        self._bodies = {cube.name: model.body(f"{cube.name}_main").id for cube in self.cubes}
+        self._cube_joints = {cube.name: f"{cube.name}_joint0" for cube in self.cubes}
+        self._half_sizes = {cube.name: cube.half_size for cube in self.cubes}
+        self._base_body = model.body("robot0_base").id
+        gripper = {name for geoms in self.robots[0].gripper["right"].important_geoms.values() for name in geoms}
+        gripper |= set(self.robots[0].gripper["right"].contact_geoms)
+        self._gripper_geoms = frozenset(model.geom(name).id for name in gripper)
+        self._fingers = np.array(self.robots[0]._ref_gripper_joint_pos_indexes["right"])
+
+    # ---- an episode's start
+
+    def sample_start(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """(x, y, yaw) for each cube, uniform over the region and `APART_M` apart, drawn again until `is_allowed`."""
+        low = [REGION_X_M[0], REGION_Y_M[0], -YAW_RAD]
+        high = [REGION_X_M[1], REGION_Y_M[1], YAW_RAD]
+        while True:
+            poses = rng.uniform(low, high, size=(len(self.cubes), 3))
+            start = {cube.name: pose for cube, pose in zip(self.cubes, poses, strict=True)}
+            gaps = np.linalg.norm(poses[:, None, :2] - poses[None, :, :2], axis=-1) + 10 * np.eye(len(poses))
+            if gaps.min() >= APART_M and self.is_allowed(start):
+                return start
+
+    def is_allowed(self, start: dict[str, np.ndarray]) -> bool:
+        """What a task asks of a start beyond the region and the gaps."""
+        return True
+
+    def set_start(self, start: dict[str, np.ndarray]) -> None:
+        """Puts the cubes on the table and opens the gripper (half open, as robosuite leaves it, it looks as if it held a cube)."""
+        for name, (x, y, yaw) in start.items():
+            quat = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
+            self.sim.data.set_joint_qpos(self._cube_joints[name], [x, y, TABLE_TOP_M + self._half_sizes[name], *quat])
+        self.sim.data.qpos[self._fingers] = OPEN_FINGERS_M
+
+    def _reset_internal(self) -> None:
+        super()._reset_internal()
+        if not self.deterministic_reset:
+            self.set_start(self.sample_start(self.rng))
+
+    def reset(self) -> Any:
+        observation = super().reset()
+        self.begin()
+        return observation
+
+    # ---- an episode's course
+
+    def full_action(self, action: np.ndarray) -> np.ndarray:
+        """The action as robosuite takes it: OSC_POSE and gripper as they are."""
+        return action
+
+    def begin(self) -> None:
+        """Clears what is remembered of an episode; called when the state was set anew.
+
+        Makes the gripper's present opening its standing command, so that the zero action leaves it where it is.
+        """
+        middle, half_range = 0.02, 0.02
+        left, right = self.sim.data.qpos[self._fingers]
+        self.robots[0].gripper["right"].current_action = np.array([(left - middle) / half_range, (right + middle) / half_range])
+
+    def after_step(self, action: np.ndarray) -> None:
+        """Takes note of one control step that ended in the present state."""
+
+    def _post_action(self, action: np.ndarray) -> Any:  # only robosuite's own step comes here
+        mujoco.mj_step1(self.sim.model._model, self.sim.data._data)
+        self.after_step(action)
+        return super()._post_action(action)
+
+    def reward(self, action: np.ndarray | None = None) -> float:
+        return float(self.is_success())
+
+    def _check_success(self) -> bool:
+        return self.is_success()
+
+    def is_success(self) -> bool:
+        raise NotImplementedError
+
+    def position_error_cm(self) -> float:
+        raise NotImplementedError
+
+    # ---- what is read of the state
+
+    def gripper_pos_world(self) -> np.ndarray:
+        """The point between the finger pads (3,)."""
+        return self.sim.data.site_xpos[self.robots[0].eef_site_id["right"]].copy()
+
+    def gripper_rot_world(self) -> np.ndarray:
+        """Its axes as columns (3, 3); z points out of the hand, the fingers close along y."""
+        return self.sim.data.site_xmat[self.robots[0].eef_site_id["right"]].reshape(3, 3).copy()
+
+    def gripper_width_m(self) -> float:
+        left, right = self.sim.data.qpos[self._fingers]
+        return float(left - right)
+
+    def cube_pos_world(self, name: str) -> np.ndarray:
+        return self.sim.data.xpos[self._bodies[name]].copy()
+
+    def cube_yaw(self, name: str) -> float:
+        """Turn about the vertical, modulo a quarter turn: in [−π/4, π/4)."""
+        matrix = self.sim.data.xmat[self._bodies[name]].reshape(3, 3)
+        upright = int(np.argmax(np.abs(matrix[2])))  # the cube's axis that is most vertical; another one gives the yaw
+        axis = matrix[:, (upright + 1) % 3]
+        return float((np.arctan2(axis[1], axis[0]) + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+
+    def cube_velocity(self, name: str) -> np.ndarray:
+        """Angular (3) and linear (3) velocity of the cube's centre, world frame."""
+        velocity = np.zeros(6)
+        mujoco.mj_objectVelocity(self.sim.model._model, self.sim.data._data, mujoco.mjtObj.mjOBJ_BODY, self._bodies[name], velocity, 0)
+        return velocity
+
+    def is_released(self, name: str) -> bool:
+        """Whether no part of the gripper touches the cube."""
+        geom_body = self.sim.model._model.geom_bodyid
+        for geom1, geom2 in self.sim.data._data.contact.geom:
+            for gripper, other in ((geom1, geom2), (geom2, geom1)):
+                if gripper in self._gripper_geoms and geom_body[other] == self._bodies[name]:
+                    return False
+        return True
+
+    def proprio(self) -> np.ndarray:
+        """(10,): gripper position in the robot base's frame (m), first two columns of its rotation matrix there, finger opening (m)."""
+        base_pos, base_rot = self.sim.data.xpos[self._base_body], self.sim.data.xmat[self._base_body].reshape(3, 3)
+        rotation = base_rot.T @ self.gripper_rot_world()
+        return np.concatenate([base_rot.T @ (self.gripper_pos_world() - base_pos), rotation[:, 0], rotation[:, 1], [self.gripper_width_m()]])
+
+    def privileged(self) -> dict[str, np.ndarray]:
+        """For experts and metrics only: the gripper and each cube, and under `target` the cube that is to be moved."""
+        state = {
+            "gripper_pos_world": self.gripper_pos_world(),
+            "gripper_rot_world": self.gripper_rot_world(),
+            "gripper_width_m": np.array(self.gripper_width_m()),
+            "target_pos_world": self.cube_pos_world(self.cubes[0].name),
+            "target_yaw": np.array(self.cube_yaw(self.cubes[0].name)),
+        }
+        for cube in self.cubes[1:]:
+            state[f"{cube.name}_pos_world"] = self.cube_pos_world(cube.name)
+        return state
+
+
+def looking_at(position: Sequence[float], target: Sequence[float]) -> np.ndarray:
+    """Quaternion (w, x, y, z) of an upright camera at `position` that looks at `target`."""
+    back = np.asarray(position, float) - np.asarray(target, float)
+    back /= np.linalg.norm(back)
+    right = np.cross([0.0, 0.0, 1.0], back)
+    right /= np.linalg.norm(right)
+    quat = np.empty(4)
+    mujoco.mju_mat2Quat(quat, np.stack([right, np.cross(back, right), back], axis=1).ravel())
+    return quat

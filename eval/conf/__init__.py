@@ -1,0 +1,1 @@
+"""Defaults of the evaluation commands, one YAML a command."""

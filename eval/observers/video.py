@@ -1,0 +1,77 @@
+"""Records an episode as video: h264, 20 frames a second, 1120 × 480 (see `picture`)."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from eval.observers import Observer, picture
+
+LAST_FRAME_S = 1.0  # how long the end is held
+
+
+class VideoObserver(Observer):
+    """Writes `folder`/videos/episode_<i>.mp4 and adds its path, relative to `folder`, to the row as `video`.
+
+    `keep="failures"` records every episode and keeps those that failed (`video` is None for the others). A file appears under its name when it is whole.
+    """
+
+    def __init__(self, folder: str | Path, label: str, keep: Literal["all", "failures"] = "all") -> None:
+        """`label`: who acts, for the title."""
+        self.folder, self.label, self.keep = Path(folder), label, keep
+
+    def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: dict[str, Any]) -> None:
+        import imageio.v2 as imageio
+
+        self.title = f"{env.task} · {self.label} · episode {row['episode']}"
+        self.name = f"videos/episode_{row['episode']}.mp4"
+        self.temporary = self.folder / "videos" / f".episode_{row['episode']}.{os.getpid()}.mp4"
+        self.temporary.parent.mkdir(parents=True, exist_ok=True)
+        options = ["-crf", "23", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart"]
+        form: dict[str, Any] = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "quality": None, "output_params": options}
+        self.writer = imageio.get_writer(self.temporary, format="FFMPEG", fps=env.control_hz, **form)  # type: ignore[arg-type]
+        self.errors_cm: list[float] = []
+        self.steps = 0
+        self.instruction = obs["instruction"]
+        self.side = picture.panel(obs["frames"], env.cameras)
+        self._draw(env, info)
+
+    def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
+        self.side = picture.panel(obs["frames"], env.cameras, policy.attention())
+
+    def step(self, env: Any, action: np.ndarray, info: dict[str, Any]) -> None:
+        self.steps += 1
+        self._draw(env, info)
+
+    def end(self, env: Any, row: dict[str, Any]) -> dict[str, Any]:
+        word = "success" if row["success"] else row["failure"] or "failed"
+        final = self._compose((word, row["success"]))
+        for _ in range(round(LAST_FRAME_S * env.control_hz)):
+            self.writer.append_data(final)
+        self.writer.close()
+        if self.keep == "failures" and row["success"]:
+            self.temporary.unlink()
+            return {"video": None}
+        os.replace(self.temporary, self.folder / self.name)
+        return {"video": self.name}
+
+    def _draw(self, env: Any, info: dict[str, Any]) -> None:
+        self.scene = env.render()
+        target = info.get("privileged/target_pos_world")
+        self.target = None
+        if target is not None:
+            self.target = env.project(env.simulation.scene_camera, np.asarray(target)[None, :3], *self.scene.shape[:2])[0]
+        error = float(info["position_error_cm"])
+        if math.isfinite(error):
+            self.errors_cm.append(error)
+        self.horizon, self.control_hz = env.horizon, env.control_hz
+        self.writer.append_data(self._compose(("success", True) if info["success"] else ("running", None)))
+
+    def _compose(self, outcome: tuple[str, bool | None]) -> np.ndarray:
+        return picture.compose(
+            self.scene, self.side, self.title, self.target, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome
+        )

@@ -1,0 +1,124 @@
+"""What a worker is told, in plain values, and how it plays an episode: environment, policy and subscribers are made here."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval import policies
+from eval.observers import Observer
+from eval.observers.freeze import FreezeObserver
+from eval.results import ROW_KEYS
+from eval.rollout import rollout
+from whatwhere.errors import BadInput
+
+Row = dict[str, Any]
+TRAINING_START = "training_start"  # what `allow` calls playing a start that the policy was trained on
+
+
+@dataclass(frozen=True)
+class Player:
+    """One evaluation. Calling it makes environment and policy (once in each worker) and yields `play(episode, tell) -> row`."""
+
+    task: str
+    policy: str  # learned, expert, random or zero
+    seed: int
+    device: str = "cpu"
+    folder: str = ""  # of the checkpoint
+    checkpoint: str | None = None  # its name in rows
+    sha256: str | None = None  # of its weights
+    encoder: str | None = None
+    train_seed: int | None = None
+    task_version: str | None = None  # what it was trained on
+    trained_on: frozenset[str] = frozenset()  # hashes of the starts that are refused
+    rendering: str = "fast"
+    size: int = 96
+    frame_gap: int = 4
+    cameras: tuple[str, ...] | None = None
+    out: str = ""
+    video: int | str = 0  # the first so many episodes, or "failures"
+    first: int = 0
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[Callable[[int, Callable[..., None]], Row]]:
+        import torch
+
+        torch.set_num_threads(1)
+        policy = policies.learned(self.folder, self.device) if self.policy == "learned" else None  # before the simulator: bad weights are refused at once
+        import envs
+
+        env = envs.make(self.task, rendering=self.rendering, size=self.size, frame_gap=self.frame_gap, cameras=self.cameras)
+        try:
+            yield self._play(env, policy)
+        finally:
+            env.close()
+
+    def _play(self, env: Any, policy: policies.RolloutPolicy | None) -> Callable[[int, Callable[..., None]], Row]:
+        if self.task_version is not None and env.task_version != self.task_version:
+            raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
+        acting = policy or policies.scripted(self.policy, self.task, int(np.prod(env.action_space.shape)))
+
+        def play(episode: int, tell: Callable[..., None]) -> Row:
+            observers: list[Observer] = [StartCheck(self.trained_on), Signs(tell), FreezeObserver()]
+            if self.wants_video(episode):
+                from eval.observers.video import VideoObserver
+
+                observers.append(VideoObserver(self.out, self.encoder or self.policy, "failures" if self.video == "failures" else "all"))
+            return self.row(rollout(env, acting, self.seed, episode, observers))
+
+        return play
+
+    def wants_video(self, episode: int) -> bool:
+        return self.video == "failures" or (isinstance(self.video, int) and episode < self.first + self.video)
+
+    def row(self, facts: Row) -> Row:
+        """The row of `facts`, in the order of `ROW_KEYS`, then what subscribers added."""
+        mine = {"policy": self.policy, "encoder": self.encoder, "checkpoint": self.checkpoint, "train_seed": self.train_seed}
+        row = dict.fromkeys(ROW_KEYS) | facts | mine
+        return {key: row[key] for key in (*ROW_KEYS, *(key for key in row if key not in ROW_KEYS))}
+
+    def lost(self, episode: int, reason: str, known: Row) -> Row:
+        """The row of an episode that killed its workers: a failure with its reason, and what was known of its start."""
+        facts = {"task": self.task, "seed": self.seed, "episode": episode, "success": False, "failure": reason, "steps": 0, "wall_s": 0.0, "freezes": None}
+        return self.row(known | facts)
+
+    def is_done(self, row: Row) -> bool:
+        """Whether an episode with this row need not be played (again): it need if it lacks a video that is asked for."""
+        wanted = self.wants_video(row["episode"]) and not (self.video == "failures" and row["success"])
+        is_lost = str(row["failure"]).startswith("worker_")
+        return is_lost or not wanted or (row["video"] is not None and (Path(self.out) / row["video"]).is_file())
+
+
+class StartCheck(Observer):
+    """Refuses a start that the policy was trained on."""
+
+    def __init__(self, trained_on: frozenset[str]) -> None:
+        self.trained_on = trained_on
+
+    def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: Row) -> None:
+        if row["init_hash"] in self.trained_on:
+            raise BadInput(
+                f"seed={row['seed']}: the start of episode {row['episode']} ({row['init_hash']}) is one the policy was trained on; "
+                f"choose another seed=, or allow=[{TRAINING_START}] to look at it all the same"
+            )
+
+
+class Signs(Observer):
+    """Signs of life for the parent, and what a lost episode's row should have."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self.tell = tell
+
+    def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: Row) -> None:
+        self.tell(dict(row))
+
+    def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
+        self.tell()
+
+    def step(self, env: Any, action: np.ndarray, info: dict[str, Any]) -> None:
+        self.tell()

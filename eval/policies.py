@@ -1,0 +1,97 @@
+"""What can be rolled out: a learned policy, the task's scripted expert, and the floors `random` and `zero`, behind one small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from whatwhere.errors import choose
+
+POLICIES = ("learned", "expert", "random", "zero")
+
+
+class RolloutPolicy(Protocol):
+    """A policy as the rollout sees it: numpy in, numpy out, one environment, no state that outlives `reset`."""
+
+    def reset(self, seed: int, episode: int) -> None:
+        """Forgets the last episode. What is random afterwards is a function of seed and episode."""
+
+    def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
+        """Actions (k, a) in [-1, 1] to carry out before the next question. Learned policies ignore `info`."""
+        ...
+
+    def attention(self) -> Any:
+        """Where the last answer looked, for overlays; None if it cannot say."""
+
+
+class Learned:
+    """A checkpoint's agent. It sees the observation and never `info`."""
+
+    def __init__(self, agent: Any) -> None:
+        self.agent = agent
+
+    def reset(self, seed: int, episode: int) -> None:
+        import torch
+
+        torch.manual_seed(int(np.random.SeedSequence([seed, episode]).generate_state(1)[0]))  # for heads that sample
+        self.agent.reset()
+
+    def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
+        return self.agent.act(obs)  # (k, a)
+
+    def attention(self) -> Any:
+        return self.agent.attention()
+
+
+class Expert:
+    """A scripted expert (`envs.experts`): one action a step, from the privileged state."""
+
+    def __init__(self, expert: Any) -> None:
+        self.expert = expert
+
+    def reset(self, seed: int, episode: int) -> None:
+        self.expert.reset()
+
+    def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
+        return np.asarray(self.expert.act(info))[None]  # (1, a)
+
+    def attention(self) -> None:
+        return None
+
+
+class Blind:
+    """A policy that sees nothing (`random`, `zero`), asked for a chunk at a time, so that nothing is drawn for it in between."""
+
+    def __init__(self, make: Callable[[np.random.Generator], Any], chunk: int = 4) -> None:
+        """`make(rng)` gives a policy with `act(info) -> (a,)`; each episode gets one with a generator of its own."""
+        self.make, self.chunk = make, chunk
+
+    def reset(self, seed: int, episode: int) -> None:
+        self.policy = self.make(np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, episode]))))
+
+    def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
+        return np.stack([self.policy.act({}) for _ in range(self.chunk)])  # (k, a)
+
+    def attention(self) -> None:
+        return None
+
+
+def learned(checkpoint: str, device: str) -> RolloutPolicy:
+    """A checkpoint by name or folder. Raises BadInput for a bad one."""
+    from policy.agent import Agent
+
+    return Learned(Agent.from_pretrained(checkpoint, device=device))
+
+
+def scripted(policy: str, task: str, action_dim: int) -> RolloutPolicy:
+    """`expert`, `random` or `zero` for a task whose actions have `action_dim` numbers. Raises BadInput for another name."""
+    from envs.experts import EXPERTS, RandomPolicy, ZeroPolicy
+
+    choices: dict[str, Callable[[], RolloutPolicy]] = {
+        "expert": lambda: Expert(EXPERTS[choose("task", task, EXPERTS)]()),
+        "random": lambda: Blind(lambda rng: RandomPolicy(action_dim, rng)),
+        "zero": lambda: Blind(lambda rng: ZeroPolicy(action_dim)),
+    }
+    return choices[choose("policy", policy, choices)]()

@@ -1,0 +1,106 @@
+"""Everything that can be wrong with an evaluation is found here, from files alone: no simulator, no torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eval.player import TRAINING_START, Player
+from whatwhere.errors import BadInput
+from whatwhere.versions import check_simulator, stamp
+
+if TYPE_CHECKING:
+    from eval.run import Settings
+    from policy.stored import Stored
+
+DEFAULT_ENCODER = "pixelwise"
+
+
+def prepare(settings: Settings) -> Player:
+    """The evaluation that `settings` ask for. Raises BadInput for wrong versions, a checkpoint that is damaged or made for something else, a training start."""
+    check_simulator()
+    common: dict[str, Any] = {"task": settings.task, "policy": settings.policy, "seed": settings.seed, "video": settings.video, "first": settings.first}
+    if settings.policy == "learned":
+        player = _learned(settings, common)
+    else:
+        player = Player(**common, rendering=settings.rendering or "fast", size=settings.size or 96)
+    return replace(player, out=settings.out or default_out(settings, player))
+
+
+def _learned(settings: Settings, common: dict[str, Any]) -> Player:
+    from policy.config import PolicyConfig
+    from policy.stored import find, verify
+
+    name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER)
+    stored = verify(name)
+    config = PolicyConfig.from_dict(stored.config["policy"])
+    training = stored.config.get("training") or {}
+    allow = settings.allow or ()
+    _check_fit(settings, name, stored, config)
+    rendering = training.get("rendering", "fast")
+    if settings.rendering not in (None, rendering) and "rendering" not in allow:
+        raise BadInput(f"rendering={settings.rendering}: {name} was trained on rendering={rendering}; leave it out, or add allow=[rendering] to mix them")
+    hashes: frozenset[str] = frozenset()
+    if TRAINING_START not in allow:
+        hashes = frozenset(training.get("start_hashes", ()))
+        _check_starts(settings, name, training)
+    return Player(
+        **common,
+        device=settings.device,
+        folder=str(stored.folder.absolute()),
+        checkpoint=name,
+        sha256=stored.sha256,
+        encoder=config.encoder,
+        train_seed=training.get("train_seed"),
+        task_version=training.get("task_version"),
+        trained_on=hashes,
+        rendering=settings.rendering or rendering,
+        size=config.size,
+        frame_gap=config.frame_gap,
+        cameras=config.cameras,
+    )
+
+
+def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> None:
+    """Raises BadInput where what was asked for and what the checkpoint was made for differ."""
+    if stored.config["task"] != settings.task:
+        raise BadInput(f"checkpoint={name}: made for task={stored.config['task']}, not task={settings.task}")
+    if settings.encoder not in (None, config.encoder):
+        raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
+    if settings.size not in (None, config.size):
+        raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
+
+
+def _check_starts(settings: Settings, name: str, training: dict[str, Any]) -> None:
+    """Raises BadInput if the evaluation would hold a start of the demonstrations, by seed and episode. (By hash the workers look at every start.)"""
+    episodes = range(settings.first, settings.first + settings.episodes)
+    if training.get("demos_seed") != settings.seed:
+        return
+    trained = training.get("demos_episodes")
+    shared = sorted(set(trained) & set(episodes)) if trained is not None else list(episodes)
+    if shared:
+        which = f"episode {shared[0]} of it is" if trained is not None else "its episodes are"
+        raise BadInput(
+            f"seed={settings.seed}: {name} was trained on demonstrations of this seed, {which} among them; choose another seed= "
+            f"(reported figures: 200000 and up), or allow=[{TRAINING_START}]"
+        )
+
+
+def default_out(settings: Settings, player: Player) -> str:
+    """outputs/eval/<made of the settings>: the same command comes back to the same folder, another one goes elsewhere."""
+    parts = [player.task, player.encoder or player.policy]
+    parts += [player.sha256[:8]] if player.sha256 is not None else []
+    parts += [f"seed{player.seed}", f"n{settings.episodes}"]
+    parts += [f"from{settings.first}"] if settings.first else []
+    parts += [player.rendering] if player.rendering != "fast" else []
+    parts += [f"size{settings.size}"] if settings.size is not None else []
+    parts += [re.sub(r"\W", "", settings.device)] if settings.device != "auto" else []
+    return str(Path("outputs/eval") / "_".join(parts))
+
+
+def identity(settings: Settings, player: Player) -> dict[str, Any]:
+    """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
+    keys = ("task", "policy", "encoder", "sha256", "seed", "first", "rendering", "size")
+    return {key: getattr(player, key) for key in keys} | {"episodes": settings.episodes, "device": settings.device, **stamp()}

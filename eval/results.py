@@ -1,0 +1,102 @@
+"""A result folder: `episodes.jsonl` (a row an episode, written as it ends) and `results.json` (what the rows add up to)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.score import Row, score
+from whatwhere.errors import BadInput
+from whatwhere.files import append_row, read_json, read_rows, write_json, write_text
+
+ROWS, RESULTS = "episodes.jsonl", "results.json"
+
+# What every row has. Subscribers of the rollout add more (freezes, …); readers ignore what they do not know.
+ROW_KEYS = (
+    "task", "version", "policy", "encoder", "checkpoint", "train_seed", "seed", "episode", "init_hash", "success", "failure",
+    "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
+)  # fmt: skip
+NEEDED = ("task", "version", "seed", "episode", "init_hash", "success", "position_error_cm")
+
+
+def add_row(folder: str | Path, row: Row) -> None:
+    """Adds a finished episode, synced to disk."""
+    append_row(Path(folder) / ROWS, row)
+
+
+def load_rows(folder: str | Path) -> list[Row]:
+    """The rows of a folder in order of seed and episode; of two rows of one episode the later counts; none if nothing was run there.
+
+    Raises BadInput if a row lacks what scoring needs.
+    """
+    path = Path(folder) / ROWS
+    rows: dict[tuple[int, int], Row] = {}
+    for number, row in enumerate(read_rows(path), start=1):
+        missing = [key for key in NEEDED if key not in row]
+        if missing:
+            raise BadInput(f"{path}: row {number} has no {missing[0]}; rows need {', '.join(NEEDED)}")
+        rows[row["seed"], row["episode"]] = row
+    return [rows[key] for key in sorted(rows)]
+
+
+def finish(folder: str | Path, about: dict[str, Any]) -> dict[str, Any]:
+    """Puts the rows in order and writes `results.json`: `about` (task, encoder, checkpoint, sha256, …) and their score. Returns it."""
+    rows = load_rows(folder)
+    write_text(Path(folder) / ROWS, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+    results = summary(rows, about)
+    write_json(Path(folder) / RESULTS, results)
+    return results
+
+
+def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
+    """The value of `results.json`: who was evaluated, the score, then versions and the command."""
+    head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "seed")}
+    tail = {key: about.get(key) for key in ("versions", "command")}
+    return {**head, **score(rows), **tail}
+
+
+def load(folder: str | Path) -> tuple[list[Row], dict[str, Any]]:
+    """Rows and results of a folder, the results counted afresh from the rows. Raises BadInput if there are none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise BadInput(f"{folder}: no such folder; give a folder that eval.run wrote")
+    rows = load_rows(folder)
+    if not rows:
+        raise BadInput(f"{folder}: no {ROWS} with rows in it; give a folder that eval.run wrote")
+    path = folder / RESULTS
+    about = read_json(path) if path.exists() else {key: rows[0].get(key) for key in ROW_KEYS}  # an interrupted run has rows only
+    return rows, summary(rows, about)
+
+
+def last_line(results: dict[str, Any]) -> str:
+    """`success 0.940 [0.875, 0.972] · position error 0.62 cm (median) · 100 episodes`"""
+    success, median = results["success"], results["position_error_cm"]["median"]
+    error = "none" if median is None else f"{median:.2f} cm (median)"
+    rate = "none" if success["rate"] is None else f"{success['rate']:.3f}"
+    return f"success {rate} [{success['ci95'][0]:.3f}, {success['ci95'][1]:.3f}] · position error {error} · {results['episodes']} episodes"
+
+
+def table(results: dict[str, Any]) -> str:
+    """The score for a terminal, a line a measure, no wider than the terminal."""
+    error, success = results["position_error_cm"], results["success"]
+    lines = [("success", f"{_percent(success['rate'])} [{_percent(success['ci95'][0])}, {_percent(success['ci95'][1])}] (Wilson 95 %)")]
+    if error["median"] is not None:
+        lines += [
+            ("position error", f"median {error['median']:.2f} cm [{error['ci95'][0]:.2f}, {error['ci95'][1]:.2f}] (bootstrap 95 %), p90 {error['p90']:.2f} cm"),
+            ("within", ", ".join(f"{limit} cm {_percent(rate)}" for limit, rate in error["within_cm"].items())),
+        ]
+    if results["relation_rate"] is not None:
+        lines.append(("relation right", _percent(results["relation_rate"])))
+    if results["freeze_rate"] is not None:
+        lines.append(("stood still ≥ 1 s", f"in {_percent(results['freeze_rate'])} of episodes"))
+    if results["failures"]:
+        lines.append(("broken off", ", ".join(f"{reason} {count}" for reason, count in results["failures"].items())))
+    width = min(shutil.get_terminal_size((120, 24)).columns, 160)
+    return "\n".join(f"  {name:<18}{text}"[:width] for name, text in lines)
+
+
+def _percent(rate: float | None) -> str:
+    return "none" if rate is None else f"{100 * rate:.1f} %"

@@ -1,0 +1,1 @@
+"""A two-stream change encoder, pixel-wise fusion and an inverse-dynamics head. Start reading at `policy.model`."""

@@ -1,0 +1,122 @@
+"""A policy at work in one environment: numpy in, numpy out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from policy import checkpoint
+from policy.heads.keypoints import Prediction
+from policy.language import bag_of_words
+from policy.model import Policy
+from policy.transforms import Affine
+from whatwhere.errors import BadInput, choose
+
+
+@dataclass(frozen=True)
+class Look:
+    """Where the policy looked: keypoints (c, q, 2), x and y in [-1, 1] over each picture, and heat (c, rows, columns), which sums to 1 a camera."""
+
+    keypoints: NDArray[np.float32]
+    heat: NDArray[np.float32]
+
+
+class Agent:
+    """Holds what belongs to one environment and one episode: make one for each environment, and call `reset` when an episode starts.
+
+    Inference is on batches of one, so that an action does not depend on what else is running. Set torch's threads (one, for results that repeat
+    bit by bit) where the process starts.
+    `execute`: how many of the predicted actions `act` returns. `ensemble`: None, or m ≥ 0: average the chunks of earlier queries that still
+    reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
+    """
+
+    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int = 4, ensemble: float | None = None) -> None:
+        if not 1 <= execute <= policy.config.chunk:
+            raise BadInput(f"execute={execute}: must be 1 to {policy.config.chunk}, the policy's chunk")
+        if ensemble is not None and not ensemble >= 0:
+            raise BadInput(f"ensemble={ensemble}: must be at least 0")
+        if policy.config.change != "past":
+            raise BadInput(f"change={policy.config.change}: this policy needs frames of the future; only change=past can act")
+        self.policy, self.config, self.normalisation = policy.eval(), policy.config, dict(normalisation)
+        self.execute, self.ensemble = execute, ensemble
+        self.device = next(policy.parameters()).device
+        self.checkpoint: checkpoint.Checkpoint | None = None
+        self.reset()
+
+    @staticmethod
+    def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int = 4, ensemble: float | None = None) -> Agent:
+        """By name or folder (policy.checkpoint.load). `device`: auto, cpu or cuda. Raises BadInput."""
+        choose("device", device.split(":")[0], ("auto", "cpu", "cuda"))
+        checkpoint.verify(name_or_folder)
+        if device.startswith("cuda") and not torch.cuda.is_available():
+            raise BadInput(f"device={device}: no CUDA device here; valid: auto, cpu")
+        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        loaded = checkpoint.load(name_or_folder, where)
+        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble)
+        agent.checkpoint = loaded
+        return agent
+
+    def reset(self) -> None:
+        """Forgets the episode."""
+        self._chunks: list[NDArray[np.float32]] = []  # what is left of earlier chunks, from the present step on, oldest first
+        self._last: Prediction | None = None
+
+    def act(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
+        """The next `execute` actions, (execute, a) in [-1, 1], for one observation:
+
+        frames uint8 (c, 2, h, w, 3), the frame `frame_gap` control steps ago and the present one; proprio float32 (s,); instruction str.
+        Raises BadInput if the observation is not what the policy was trained on.
+        """
+        self.check(obs)
+        frames = torch.from_numpy(np.ascontiguousarray(obs["frames"]))[None].to(self.device)
+        proprio = torch.from_numpy(self.normalisation["proprio"].normalise(obs["proprio"]))[None].to(self.device)
+        task = bag_of_words(obs["instruction"])[None].to(self.device)
+        with torch.inference_mode():
+            self._last = self.policy.predict(frames, proprio, task)
+        chunk = self.normalisation["actions"].unnormalise(self._last.actions[0].cpu().numpy())  # (k, a)
+        return np.clip(self._joined(chunk), -1.0, 1.0)
+
+    def _joined(self, chunk: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.ensemble is None:
+            return chunk[: self.execute]
+        self._chunks = [old for old in self._chunks if len(old)] + [chunk]
+        actions = np.empty_like(chunk[: self.execute])
+        for step in range(self.execute):
+            known = np.stack([old[step] for old in self._chunks if len(old) > step])  # (chunks, a), oldest first
+            weights = np.exp(-self.ensemble * np.arange(len(known), dtype=np.float32))
+            actions[step] = (weights[:, None] * known).sum(axis=0) / weights.sum()
+        self._chunks = [old[self.execute :] for old in self._chunks]
+        return actions
+
+    def attention(self) -> Look | None:
+        """Where the policy looked at the last query; None before it, and for encoders that keep no space."""
+        if self._last is None or self._last.keypoints is None or self._last.attention is None:
+            return None
+        rows, columns = self.policy.encoder.grid
+        heat = self._last.attention[0].mean(dim=1)  # (c, n), n = grids · rows · columns
+        heat = heat.reshape(len(heat), -1, rows, columns).sum(dim=1)
+        return Look(self._last.keypoints[0].cpu().numpy(), heat.cpu().numpy())
+
+    def check(self, obs: Mapping[str, Any]) -> None:
+        """Raises BadInput, in one line, unless the observation has the pictures, cameras and proprio this policy was trained on."""
+        missing = [key for key in ("frames", "proprio", "instruction") if key not in obs]
+        if missing:
+            raise BadInput(f"observation: no {missing[0]}; needs frames, proprio, instruction")
+        c = self.config
+        frames, proprio = np.asarray(obs["frames"]), np.asarray(obs["proprio"])
+        valid = (len(c.cameras), 2, c.size, c.size, 3)
+        if frames.dtype != np.uint8 or frames.shape != valid:
+            axes = f"(cameras {', '.join(c.cameras)}; earlier and present; rows; columns; RGB)"
+            raise BadInput(f"observation: frames: found {frames.dtype} {frames.shape}, needs uint8 {valid}: {axes}")
+        if proprio.shape != (c.proprio_dim,) or not np.issubdtype(proprio.dtype, np.floating):
+            raise BadInput(f"observation: proprio: found {proprio.dtype} {proprio.shape}, needs float32 {(c.proprio_dim,)}")
+        if not np.isfinite(proprio).all():
+            raise BadInput("observation: proprio: has NaN or infinity")
+        if not isinstance(obs["instruction"], str):
+            raise BadInput(f"observation: instruction: found {type(obs['instruction']).__name__}, needs str")

@@ -1,0 +1,105 @@
+"""Tokens of frozen streams, computed once for a set of demonstrations and read by every strategy, head and demo count."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from policy.channels import m_channels, p_channels
+from policy.dataset import Demos, shifted
+from policy.shapes import StreamTokens
+from policy.streams import TwoStreamEncoder
+from whatwhere.errors import BadInput
+from whatwhere.files import owned, read_json, write_json
+
+FIELDS = ("m_cls", "m_patches", "p_cls", "p_patches")
+
+
+class TokenCache:
+    """Stream tokens of `shifts` shifted copies of each sample, float16 in memory maps: arrays (shifts, samples, cameras, …)."""
+
+    def __init__(self, folder: Path):
+        self.index = read_json(folder / "index.json")
+        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS}
+        self.shifts = int(self.index["shifts"])
+
+    def tokens(self, shift: Int[np.ndarray, " b"], sample: Int[np.ndarray, " b"]) -> StreamTokens:
+        """Stream tokens of the chosen copies, float16: cls (b, c, d), patches (b, c, n, d)."""
+        return StreamTokens(*(torch.from_numpy(self.arrays[name][shift, sample]) for name in FIELDS))
+
+
+def token_cache(
+    root: str | Path, streams: TwoStreamEncoder, streams_name: str, demos: Demos, shifts: int, reach: int, seed: int, batch: int = 16, device: str = "cpu"
+) -> TokenCache:
+    """Opens the cache of these streams, demos and shifts under `root`, computing it first if it is not there. Copy 0 is not shifted.
+
+    Raises BadInput if the disk has no room for it.
+    """
+    key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}".encode()).hexdigest()[:16]
+    folder = Path(root) / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with owned(folder):
+        if not (folder / "index.json").exists():
+            try:
+                _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device)
+            except OSError as error:
+                raise BadInput(f"cache={root}: cannot be written ({error.strerror}); choose another cache=") from None
+            write_json(folder / "index.json", {"streams": streams_name, "demos": demos.digest, "shifts": shifts, "reach_px": reach, "seed": seed})
+    return TokenCache(folder)
+
+
+def shift_table(shifts: int, samples: int, reach: int, seed: int) -> Int[np.ndarray, "r t 2"]:
+    """The (dy, dx) of every copy of every sample; copy 0 is not shifted."""
+    table = np.random.default_rng([seed, 7]).integers(-reach, reach + 1, (shifts, samples, 2))
+    table[0] = 0
+    return table
+
+
+@torch.no_grad()
+def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarray, reach: int, batch: int, device: str) -> None:
+    streams = streams.eval().to(device)
+    shifts, samples, cameras = len(table), len(demos), demos.frames.shape[1]
+    n, d = streams.num_patches, streams.dim
+    shapes = {"m_cls": (d,), "m_patches": (n, d), "p_cls": (d,), "p_patches": (n, d)}
+    begin, total = time.monotonic(), shifts * samples
+    with _maps(folder, {name: (shifts, samples, cameras, *shape) for name, shape in shapes.items()}) as arrays:
+        for copy in range(shifts):
+            for start in range(0, samples, batch):
+                rows = np.arange(start, min(start + batch, samples))
+                pair = np.concatenate([demos.frames[demos.previous[rows]], demos.frames[rows]], axis=1)  # (b, 2c, h, w, 3)
+                moved = torch.from_numpy(shifted(pair, table[copy, rows], reach)).to(device).permute(0, 1, 4, 2, 3).float() / 255
+                prev, curr = moved[:, :cameras].flatten(0, 1), moved[:, cameras:].flatten(0, 1)
+                tokens = streams(m_channels(prev, curr), p_channels(curr))
+                for name in FIELDS:
+                    value = getattr(tokens, name).unflatten(0, (len(rows), cameras))
+                    arrays[name][copy, rows] = value.half().cpu().numpy()
+            done = (copy + 1) * samples
+            left = (time.monotonic() - begin) * (total - done) / done
+            print(f"\rcaching tokens: {done}/{total} samples, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
+    print(file=sys.stderr)
+
+
+class _maps:
+    """Memory maps written under temporary names and renamed together when all are whole."""
+
+    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]]):
+        self.folder, self.shapes = folder, shapes
+
+    def __enter__(self) -> dict[str, np.ndarray]:
+        self.parts = {name: self.folder / f".{name}.part.npy" for name in self.shapes}
+        self.arrays = {name: np.lib.format.open_memmap(self.parts[name], "w+", np.float16, shape) for name, shape in self.shapes.items()}
+        return self.arrays
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        for name, part in self.parts.items():
+            if kind is None:
+                self.arrays[name].flush()  # type: ignore[attr-defined]
+                part.rename(self.folder / f"{name}.npy")
+            else:
+                part.unlink(missing_ok=True)

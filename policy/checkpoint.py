@@ -1,0 +1,182 @@
+"""Policies and streams on disk: safetensors and JSON, verified before they are read (layout and checks: policy.stored).
+
+Weights are kept in fp16. Frozen streams are a file of their own, named by sha256 and shared by the checkpoints over them; they are what
+`load_streams` gives, so train (and cache tokens) over loaded streams, not over the fp32 ones they were saved from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from policy.config import PolicyConfig, StreamsConfig
+from policy.stored import CONFIG, FORMAT, MODEL, Stored, check_tensors, compare_shapes, find, locate, read_header, verify, write_manifest
+from policy.transforms import Affine
+from whatwhere.errors import BadInput
+from whatwhere.files import atomic, read_json, write_json, write_text
+from whatwhere.settings import typed
+from whatwhere.versions import stamp
+
+if TYPE_CHECKING:  # torch is slow to import: not before the files were found whole
+    from torch import nn
+
+    from policy.model import Policy
+    from policy.streams import TwoStreamEncoder
+
+__all__ = ["Checkpoint", "find", "load", "load_streams", "locate", "save_pretrained", "save_streams", "verify", "write_manifest"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded policy (fp32, in eval mode) with its normalisation and the whole `config.json`."""
+
+    policy: Policy
+    normalisation: dict[str, Affine]  # "proprio" and "actions"
+    config: dict[str, Any]
+    folder: Path
+    sha256: str
+
+
+def save_pretrained(
+    policy: Policy,
+    folder: str | Path,
+    *,
+    task: str,
+    normalisation: Mapping[str, Affine],
+    training: Mapping[str, Any],
+    score: Mapping[str, Any] | None = None,
+    streams_root: str | Path | None = None,
+) -> Path:
+    """Writes `folder` atomically file by file, `config.json` last. Frozen streams go to `streams_root` (default: `folder`) under `streams/`.
+
+    `training`: how it was trained, in JSON values: task_version, rendering, demos, train_seed, steps, command, `start_hashes` …
+    """
+    folder = Path(folder)
+    shared = policy.streams is not None and policy.config.frozen_streams
+    data, tensors = _serialise(policy, skip="streams." if shared else None)
+    digest = None
+    if shared:
+        assert policy.streams is not None
+        digest = save_streams(policy.streams, streams_root or folder, policy.config)
+    config = {
+        "format": FORMAT,
+        "task": task,
+        "policy": policy.config.to_dict(),
+        "normalisation": {key: normalisation[key].to_dict() for key in ("proprio", "actions")},
+        "training": dict(training),
+        "score": None if score is None else dict(score),
+        "versions": stamp(),
+        "streams_sha256": digest,
+        "files": {MODEL: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}},
+        "tensors": tensors,
+    }
+    with atomic(folder / MODEL) as path:
+        path.write_bytes(data)
+    write_text(folder / "README.md", card(config))
+    write_json(folder / CONFIG, config)
+    return folder
+
+
+def load(name_or_folder: str | Path, device: str = "cpu") -> Checkpoint:
+    """A checkpoint by name or folder, its files verified first. Raises BadInput."""
+    stored: Stored = verify(name_or_folder)
+    config = PolicyConfig.from_dict(stored.config["policy"])
+    normalisation = {key: Affine.from_dict(stored.config["normalisation"].get(key, {})) for key in ("proprio", "actions")}
+    _check_sizes(stored.folder / CONFIG, config, normalisation)
+
+    from policy.model import build
+
+    policy = build(config)
+    skip = None
+    if stored.streams is not None and policy.streams is not None:
+        _fill(policy.streams, stored.streams)
+        skip = "streams."
+    _fill(policy, stored.model, skip)
+    return Checkpoint(policy.eval().to(device), normalisation, stored.config, stored.folder, stored.sha256)
+
+
+def _check_sizes(path: Path, config: PolicyConfig, normalisation: Mapping[str, Affine]) -> None:
+    for key, dim in (("proprio", config.proprio_dim), ("actions", config.action_dim)):
+        found = len(normalisation[key].shift)
+        if found != dim:
+            raise BadInput(f"{path}: normalisation.{key}: {found} numbers, needs {dim}")
+
+
+def save_streams(streams: TwoStreamEncoder, root: str | Path, config: PolicyConfig, training: Mapping[str, Any] | None = None) -> str:
+    """Writes `root/streams/<16 digits>/` unless it is there, and returns the sha256 of the file. The same weights give the same file."""
+    data, tensors = _serialise(streams)
+    digest = hashlib.sha256(data).hexdigest()
+    folder = Path(root) / "streams" / digest[:16]
+    if not (folder / CONFIG).exists():
+        with atomic(folder / MODEL) as path:
+            path.write_bytes(data)
+        sizes = config.to_dict()
+        record = {"format": FORMAT, "sha256": digest, "size": config.size, "frame_gap": config.frame_gap, "streams": sizes["streams"], "tensors": tensors}
+        write_json(folder / CONFIG, record | {"training": dict(training or {}), "versions": stamp()})
+    return digest
+
+
+def load_streams(folder: str | Path) -> tuple[TwoStreamEncoder, dict[str, Any]]:
+    """Pre-trained streams and their record (`size`, `frame_gap`, `streams`, `training`, `sha256`). Raises BadInput."""
+    folder = Path(folder)
+    record = read_json(folder / CONFIG)
+    if not isinstance(record, dict) or not all(key in record for key in ("sha256", "size", "streams", "tensors")):
+        raise BadInput(f"{folder / CONFIG}: not the record of streams (sha256, size, streams, tensors)")
+    config = typed(StreamsConfig, record["streams"])
+    check_tensors(folder / MODEL, {"sha256": record["sha256"]}, record["tensors"])
+
+    from policy.model import build_streams
+
+    streams = build_streams(PolicyConfig(size=record["size"], streams=config))
+    _fill(streams, folder / MODEL)
+    return streams, record
+
+
+def _serialise(module: nn.Module, skip: str | None = None) -> tuple[bytes, dict[str, list[int]]]:
+    """The module's tensors in fp16 as the bytes of a safetensors file, and their shapes. Raises ValueError for weights that fp16 cannot hold."""
+    from safetensors.torch import save
+
+    tensors = {name: value.detach().cpu().half().contiguous() for name, value in module.state_dict().items() if skip is None or not name.startswith(skip)}
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{name}: not finite in fp16; training diverged")
+    return save(tensors), {name: list(value.shape) for name, value in tensors.items()}
+
+
+def _fill(module: nn.Module, path: Path, skip: str | None = None) -> None:
+    """Loads a verified file into the module. Raises BadInput if names or shapes differ."""
+    from safetensors.torch import load as parse
+
+    wanted = {name: list(value.shape) for name, value in module.state_dict().items() if skip is None or not name.startswith(skip)}
+    compare_shapes(path, read_header(path), wanted)
+    module.load_state_dict({name: value.float() for name, value in parse(path.read_bytes()).items()}, strict=skip is None)
+
+
+def card(config: Mapping[str, Any]) -> str:
+    """README.md of a checkpoint: what it is, how it was made, how to load it."""
+    policy, training, score = config["policy"], config["training"], config["score"]
+    streams = f", over the frozen streams {config['streams_sha256'][:16]}" if config["streams_sha256"] else ""
+    facts = "\n".join(f"* {key}: {value}" for key, value in training.items() if not isinstance(value, list | dict))
+    return f"""# {config["task"]} · {policy["encoder"]}
+
+A policy of the `whatwhere` package. Cameras: {", ".join(policy["cameras"])}, {policy["size"]} px;
+{policy["chunk"]} actions of {policy["action_dim"]} numbers a query. Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
+
+## Training
+{facts or "* not recorded"}
+
+## Score
+{score if score else "Not evaluated when this was written."}
+
+## Use
+```python
+from policy.agent import Agent
+agent = Agent.from_pretrained("{config["task"]}/{policy["encoder"]}")   # or this folder
+agent.reset()
+actions = agent.act({{"frames": frames, "proprio": proprio, "instruction": "…"}})   # uint8 (cameras, 2, h, w, 3), float32 (s,)
+```
+Made for this task in simulation; it knows no other scene, and no real robot.
+"""

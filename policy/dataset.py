@@ -1,0 +1,88 @@
+"""Recorded episodes → training samples: frame pairs of the past, proprio, and the chunk of actions that followed."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from envs.demos.episodes import episode_paths, read_episode
+from whatwhere.errors import BadInput
+
+
+@dataclasses.dataclass(frozen=True)
+class Demos:
+    """All steps of some episodes, one after the other. Sample i sees `frames[previous[i]]` and `frames[i]` (change=past) and learns `chunks[i]`."""
+
+    frames: UInt8[np.ndarray, "t c h w 3"]
+    previous: Int[np.ndarray, " t"]
+    proprio: Float[np.ndarray, "t s"]
+    chunks: Float[np.ndarray, "t k a"]
+    valid: Bool[np.ndarray, "t k"]
+    instruction: str
+    attrs: dict
+    init_hashes: tuple[str, ...]
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+
+def load_demos(folder: str | Path, num_demos: int, chunk: int) -> Demos:
+    """The first `num_demos` episodes of `folder` (nested: the first 5 are among the first 10), with chunks of `chunk` actions.
+
+    Raises BadInput if there are too few, one is damaged or failed, or they mix tasks, versions, rendering, sizes or cameras.
+    """
+    paths = episode_paths(folder)
+    if len(paths) < num_demos:
+        raise BadInput(f"demos={folder}: holds {len(paths)} episodes, num_demos={num_demos} asks for more; collect more or lower num_demos")
+    frames, previous, proprio, chunks, valid, hashes = [], [], [], [], [], []
+    digest, attrs, instruction, start = hashlib.sha256(), None, "", 0
+    for path in paths[:num_demos]:
+        episode = read_episode(path)
+        if not episode.success:
+            raise BadInput(f"{path}: a failed episode; only successful ones are demonstrations")
+        _same(path, attrs, episode.attrs)
+        attrs, instruction = episode.attrs, episode.instruction
+        length, gap = len(episode.actions), int(episode.attrs["frame_gap"])
+        frames.append(episode.frames[:length])
+        previous.append(start + np.maximum(np.arange(length) - gap, 0))
+        proprio.append(episode.proprio[:length])
+        future = np.arange(length)[:, None] + np.arange(chunk)  # (t, k)
+        chunks.append(episode.actions[np.minimum(future, length - 1)])
+        valid.append(future < length)
+        hashes.append(str(episode.attrs["init_hash"]))
+        for array in (frames[-1], episode.actions, proprio[-1]):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        start += length
+    assert attrs is not None
+    return Demos(
+        frames=np.concatenate(frames),
+        previous=np.concatenate(previous),
+        proprio=np.concatenate(proprio).astype(np.float32),
+        chunks=np.concatenate(chunks).astype(np.float32),
+        valid=np.concatenate(valid),
+        instruction=instruction,
+        attrs=attrs,
+        init_hashes=tuple(hashes),
+        digest=digest.hexdigest()[:16],
+    )
+
+
+def _same(path: Path, known: dict | None, attrs: dict) -> None:
+    for key in ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz"):
+        if known is not None and known[key] != attrs[key]:
+            raise BadInput(f"{path}: {key}={attrs[key]}, but the episodes before it have {key}={known[key]}; do not mix them in one folder")
+
+
+def shifted(frames: UInt8[np.ndarray, "b f h w 3"], shifts: Int[np.ndarray, "b 2"], reach: int) -> UInt8[np.ndarray, "b f h w 3"]:
+    """Each sample's pictures moved by its own (dy, dx) pixels, |dy|, |dx| ≤ reach, edges repeated: one shift for all frames of a sample (DrQ, arXiv 2004.13649)."""
+    height, width = frames.shape[2:4]
+    padded = np.pad(frames, ((0, 0), (0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
+    moved = np.empty_like(frames)
+    for i, (dy, dx) in enumerate(shifts):
+        moved[i] = padded[i, :, reach + dy : reach + dy + height, reach + dx : reach + dx + width]
+    return moved

@@ -1,0 +1,85 @@
+"""`python -m policy.finetune task=pick_at_xy encoder=pixelwise demos=FOLDER`: an inverse-dynamics policy from a few demonstrations.
+
+Frozen streams read cached tokens (minutes on a CPU); `unfreeze=true` and the from-scratch CNNs read pictures. The number of steps is fixed
+beforehand and the last weights (their moving average) are kept: nothing is chosen by a score.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from whatwhere.command import command, positive
+from whatwhere.errors import BadInput, choose
+
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    task: str
+    encoder: str
+    demos: str | None
+    num_demos: int
+    seed: int
+    out: str | None
+    streams: str | None
+    fusion: str
+    cls_fusion: str
+    sharing: str
+    unfreeze: bool
+    steps: int | None
+    batch: int
+    lr: float
+    stream_lr: float
+    weight_decay: float
+    ema: float
+    chunk: int
+    m_dropout: float
+    proprio_dropout: float
+    shifts: int
+    shift_px: int
+    cache: str
+    precision: str
+    device: str
+    num_threads: int
+    save_every: int
+
+    def __post_init__(self) -> None:
+        from envs import TASKS
+        from policy.encoders import ENCODERS
+        from policy.fusion import FUSIONS
+
+        choose("task", self.task, TASKS)
+        choose("encoder", self.encoder, ENCODERS)
+        choose("fusion", self.fusion, FUSIONS)
+        choose("cls_fusion", self.cls_fusion, FUSIONS)
+        choose("sharing", self.sharing, ("separate", "shared"))
+        choose("precision", self.precision, ("auto", "fp32", "bf16"))
+        for name in ("num_demos", "batch", "chunk", "shifts", "save_every"):
+            positive(name, getattr(self, name))
+        positive("seed", self.seed, 0)
+        positive("shift_px", self.shift_px, 0)
+        if self.steps is not None:
+            positive("steps", self.steps)
+        for name in ("ema", "m_dropout", "proprio_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BadInput(f"{name}={getattr(self, name)}: must lie in 0…1, below 1")
+
+    @property
+    def folder(self) -> Path:
+        """Where the results go: made of the settings, so that the same command resumes."""
+        if self.out is not None:
+            return Path(self.out)
+        return Path("outputs/finetune") / f"{self.task}_{self.encoder}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"
+
+
+def main(settings: Settings) -> None:
+    if settings.demos is None:
+        raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
+    from policy.training import finetune
+
+    finetune(settings)
+
+
+if __name__ == "__main__":
+    command("policy.conf", "finetune", Settings, main)

@@ -1,0 +1,132 @@
+"""The whole way from frames to actions. Read this first.
+
+    frames ─► M and P channels ─► two streams ─► encoder (fusion, aggregation) ─► head ─► chunk of actions
+                     └────────── (CNN encoders) ────────┘                         ▲
+    proprio, instruction ─────────────────────────────────────────────────────────┘
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from policy.channels import pair_channels
+from policy.config import PolicyConfig
+from policy.encoders import ENCODERS
+from policy.heads import HEADS
+from policy.heads.keypoints import Prediction
+from policy.language import TaskEmbedding
+from policy.named import named
+from policy.shapes import Channels, StreamTokens
+from policy.streams import TwoStreamEncoder
+
+
+class Policy(nn.Module):
+    """Frames, proprio (normalised) and instruction → a chunk of actions (normalised). Built by `build`."""
+
+    def __init__(self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, head: Any) -> None:
+        super().__init__()
+        self.config = config
+        self.streams = streams
+        self.encoder = encoder
+        self.language = TaskEmbedding(config.task_dim)
+        self.head = head
+        if self.streams is not None and config.frozen_streams:
+            self.streams.requires_grad_(False)
+        self.train()
+
+    def forward(self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"]) -> Float[Tensor, "b k a"]:
+        return self.predict(frames, proprio, task).actions
+
+    def predict(self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"]) -> Prediction:
+        """Actions and where the head looked. `frames` uint8 or float in [0, 1]; `task` from `policy.language.bag_of_words`."""
+        channels = pair_channels(frames, self.config.change)  # m (b, c, 4, h, w), p (b, c, 5, h, w)
+        kept = self._kept(len(frames), frames.device)  # (b,)
+        if not kept.all():
+            channels = Channels(channels.m * kept[:, None, None, None, None], channels.p)
+        seen = channels if self.streams is None else self.see(channels)
+        return self.decide(seen, proprio, task)
+
+    def see(self, channels: Channels) -> StreamTokens:
+        """Channels of (b, c) pictures → stream tokens (b, c, …): the part that is cached when the streams are frozen."""
+        assert self.streams is not None
+        b, c = channels.m.shape[:2]
+        with torch.no_grad() if self.config.frozen_streams else contextlib.nullcontext():
+            tokens = self.streams(channels.m.flatten(0, 1), channels.p.flatten(0, 1))
+        return tokens.map(lambda x: x.unflatten(0, (b, c)))
+
+    def decide(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor) -> Prediction:
+        """What was seen, (b, c, …) → actions: the part that is trained when the streams are frozen."""
+        tokens = [self.encoder(_camera(seen, i)) for i in range(len(self.config.cameras))]  # Tokens (b, t, d) a camera
+        return self.head(tokens, proprio, self.language(task))
+
+    def forward_tokens(self, tokens: StreamTokens, proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"]) -> Float[Tensor, "b k a"]:
+        """As `forward`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
+        kept = self._kept(len(proprio), proprio.device)  # (b,)
+        tokens = tokens.map(lambda x: x.to(proprio.dtype))
+        if not kept.all():
+            tokens = self._without_change(tokens, kept)
+        return self.decide(tokens, proprio, task).actions
+
+    def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"]:
+        """Which samples see what changed: all, but for M dropout while training."""
+        if not (self.training and self.config.m_dropout):
+            return torch.ones(b, dtype=torch.bool, device=device)
+        return torch.rand(b, device=device) >= self.config.m_dropout
+
+    def _without_change(self, tokens: StreamTokens, kept: Tensor) -> StreamTokens:
+        """A dropped sample gets what the M stream says about two equal frames: a state that occurs, unlike zeros."""
+        assert self.streams is not None
+        with torch.no_grad():
+            cls, patches = self.streams.still()
+        m_cls = torch.where(kept[:, None, None], tokens.m_cls, cls[:, None])
+        m_patches = torch.where(kept[:, None, None, None], tokens.m_patches, patches[:, None])
+        return StreamTokens(m_cls, m_patches, tokens.p_cls, tokens.p_patches)
+
+    def train(self, mode: bool = True) -> Policy:
+        super().train(mode)
+        if self.streams is not None and self.config.frozen_streams:
+            self.streams.eval()
+        return self
+
+
+def _camera(seen: StreamTokens | Channels, i: int) -> StreamTokens | Channels:
+    return Channels(seen.m[:, i], seen.p[:, i]) if isinstance(seen, Channels) else seen.map(lambda x: x[:, i])
+
+
+def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Policy:
+    """A policy with random head and aggregation, over the given streams or, without them, over random ones.
+
+    Raises BadInput if `streams` have other sizes than the config says.
+    """
+    if config.uses_streams:
+        streams = build_streams(config) if streams is None else streams
+        encoder = named("encoder", config.encoder, ENCODERS)(config, streams.dim, streams.grid)
+    else:
+        streams = None
+        encoder = named("encoder", config.encoder, ENCODERS)(config)
+    head = named("head", config.head, HEADS)(
+        dim=encoder.dim,
+        grid=encoder.grid,
+        num_pooled=encoder.num_pooled,
+        num_grids=encoder.num_grids,
+        cameras=len(config.cameras),
+        proprio_dim=config.proprio_dim,
+        task_dim=config.task_dim,
+        chunk=config.chunk,
+        action_dim=config.action_dim,
+        keypoints=config.keypoints,
+        parameters=config.head_parameters,
+        proprio_dropout=config.proprio_dropout,
+    )
+    return Policy(config, streams, encoder, head)
+
+
+def build_streams(config: PolicyConfig) -> TwoStreamEncoder:
+    """Random streams of the config's sizes."""
+    s = config.streams
+    return TwoStreamEncoder(config.size, s.patch, s.dim, s.depth, s.heads, s.stem)

@@ -1,0 +1,3 @@
+"""Pre-training of the two streams without action labels: `python -m policy.pretrain objective=video_prediction data=FOLDER`."""
+
+OBJECTIVES = {"video_prediction": "policy.pretrain.video_prediction:VideoPrediction"}

@@ -1,0 +1,73 @@
+"""The axis letters of this package, and the frozen records that flow through it.
+
+| letter | axis                            | letter | axis                     |
+|--------|---------------------------------|--------|--------------------------|
+| b      | batch                           | d      | channels of a token      |
+| c      | cameras                         | k      | steps of an action chunk |
+| h, w   | pixel rows and columns          | a      | numbers of an action     |
+| n      | patches (N) of one stream       | s      | numbers of proprio       |
+| t      | tokens that reach the head      | e      | task embedding           |
+| g      | tokens without a place          | q      | keypoints (queries)      |
+
+A `*b` means any number of leading axes, usually (b), (b c) or the two flattened to (b·c).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Channels:
+    """What the eye sends: M, what changed (ΔL, ΔR, ΔG, ΔB), and P, what is where (∂x, ∂y, R, G, B)."""
+
+    m: Float[Tensor, "*b 4 h w"]
+    p: Float[Tensor, "*b 5 h w"]
+
+
+@dataclass(frozen=True)
+class StreamTokens:
+    """What the two streams say about one picture pair: a CLS token and N patch tokens each (spec A10)."""
+
+    m_cls: Float[Tensor, "*b d"]
+    m_patches: Float[Tensor, "*b n d"]
+    p_cls: Float[Tensor, "*b d"]
+    p_patches: Float[Tensor, "*b n d"]
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> StreamTokens:
+        """The same record with `change` applied to each tensor (to a device, to float32, flattened, …)."""
+        return StreamTokens(change(self.m_cls), change(self.m_patches), change(self.p_cls), change(self.p_patches))
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What reaches the head. The last n of the t tokens lie at `positions`; the first t − n (CLS, averages) have no place.
+
+    `positions` are x (to the right) and y (downwards) of the token's centre in [-1, 1]; the picture's edges are at ±1.
+    """
+
+    values: Float[Tensor, "*b t d"]
+    positions: Float[Tensor, "n 2"]
+
+    @property
+    def pooled(self) -> Tensor:
+        """(*b, t − n, d): the tokens without a place."""
+        return self.values[..., : self.values.shape[-2] - len(self.positions), :]
+
+    @property
+    def placed(self) -> Tensor:
+        """(*b, n, d): the tokens with a place, in the order of `positions`."""
+        return self.values[..., self.values.shape[-2] - len(self.positions) :, :]
+
+
+def cell_centres(grid: tuple[int, int]) -> Float[Tensor, "n 2"]:
+    """Centres of the cells of a (rows, columns) grid over the picture, row by row, as x, y in [-1, 1]."""
+    rows, columns = grid
+    y = (torch.arange(rows, dtype=torch.float32) + 0.5) / rows * 2 - 1
+    x = (torch.arange(columns, dtype=torch.float32) + 0.5) / columns * 2 - 1
+    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], dim=-1)

@@ -1,0 +1,220 @@
+"""Where checkpoints lie and whether their files are whole: names, manifest, sizes, sha256. Imports no torch, so bad files are refused at once.
+
+    <root>/manifest.json
+    <root>/<task>/<encoder>/model.safetensors  config.json  README.md
+    <root>/streams/<first 16 digits of sha256>/model.safetensors  config.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from whatwhere.errors import BadInput, did_you_mean
+from whatwhere.files import read_json, sha256, write_json
+
+FORMAT = 1
+MODEL, CONFIG, MANIFEST = "model.safetensors", "config.json", "manifest.json"
+REQUIRED = {"format": int, "policy": dict, "task": str, "normalisation": dict, "files": dict, "tensors": dict}
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A checkpoint whose files were found whole. `streams` is None if the model file holds everything."""
+
+    folder: Path
+    config: dict[str, Any]
+    model: Path
+    sha256: str
+    streams: Path | None
+
+
+def roots() -> list[Path]:
+    """Where names are looked up, in this order: ./checkpoints, $WHATWHERE_CHECKPOINTS, the package's own."""
+    given = [Path(part) for part in os.environ.get("WHATWHERE_CHECKPOINTS", "").split(os.pathsep) if part]
+    package = Path(__file__).parent
+    own = [package / "checkpoints"]
+    if (package.parent / "pyproject.toml").exists():  # a source tree
+        own.append(package.parent / "checkpoints")
+    return [root for root in (Path("checkpoints"), *given, *own) if root.is_dir()]
+
+
+def names() -> list[str]:
+    """The names of all checkpoints that are there, sorted."""
+    found = {path.parent.relative_to(root).as_posix() for root in roots() for path in root.rglob(CONFIG)}
+    return sorted(name for name in found if name.split("/")[0] != "streams")
+
+
+def locate(name_or_folder: str | Path) -> Path:
+    """The folder of a checkpoint, by name or by path. Raises BadInput."""
+    for folder in (*(root / name_or_folder for root in roots()), Path(name_or_folder)):
+        if (folder / CONFIG).is_file():
+            return folder
+    if Path(name_or_folder).is_dir():
+        raise BadInput(f"checkpoint={name_or_folder}: this folder has no {CONFIG}")
+    known = names()
+    raise BadInput(
+        f"checkpoint={name_or_folder}: no such name or folder; valid: a folder with {CONFIG}, or {', '.join(known) or 'a name (there are none yet)'}"
+        f"{did_you_mean(str(name_or_folder), known)}"
+    )
+
+
+def find(task: str, encoder: str) -> str:
+    """The manifest's checkpoint name for a task and an encoder. Raises BadInput if no manifest has one that is there."""
+    known: set[str] = set()
+    for root in roots():
+        if not (root / MANIFEST).is_file():
+            continue
+        for one_task, encoders in read_manifest(root)["defaults"].items():
+            for one_encoder, name in encoders.items():
+                if (root / name / CONFIG).is_file():
+                    known.add(f"{one_task}/{one_encoder}")
+                    if (one_task, one_encoder) == (task, encoder):
+                        return name
+    there = ", ".join(sorted(known)) or "none"
+    raise BadInput(f"checkpoint: none here for task={task} encoder={encoder}; there are: {there}; give checkpoint=FOLDER or train one with policy.finetune")
+
+
+def default_streams() -> Path:
+    """The folder of the pre-trained streams that a manifest names as the default. Raises BadInput if there are none."""
+    for root in roots():
+        if (root / MANIFEST).is_file():
+            manifest = read_manifest(root)
+            entry = manifest["streams"].get(manifest.get("default_streams"))
+            if entry and (root / entry["folder"] / CONFIG).is_file():
+                return root / entry["folder"]
+    raise BadInput("streams: none shipped; give streams=FOLDER (from python -m policy.pretrain) or streams=random")
+
+
+def read_manifest(root: Path) -> dict[str, Any]:
+    """Raises BadInput unless it is a manifest of this format."""
+    manifest = read_json(root / MANIFEST)
+    parts = ("defaults", "checkpoints", "streams")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not all(isinstance(manifest.get(part), dict) for part in parts):
+        raise BadInput(f"{root / MANIFEST}: not a manifest of format {FORMAT} (defaults, checkpoints, streams)")
+    return manifest
+
+
+def verify(name_or_folder: str | Path) -> Stored:
+    """Checks every file of a checkpoint, its streams included. Raises BadInput naming the file, what was found and what is valid."""
+    folder = locate(name_or_folder)
+    config = read_config(folder)
+    _check_against_manifest(folder)
+    model = config["files"].get(MODEL)
+    if not isinstance(model, dict):
+        raise BadInput(f"{folder / CONFIG}: names no {MODEL} under files")
+    check_tensors(folder / MODEL, model, config["tensors"])
+    digest = config.get("streams_sha256")
+    return Stored(folder, config, folder / MODEL, str(model["sha256"]), None if digest is None else verify_streams(str(digest), folder))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    config = read_json(path)
+    if not isinstance(config, dict):
+        raise BadInput(f"{path}: not the configuration of a checkpoint")
+    for key, kind in REQUIRED.items():
+        if not isinstance(config.get(key), kind):
+            raise BadInput(f"{path}: {key}: needs {kind.__name__}, found {type(config.get(key)).__name__}")
+    if config["format"] != FORMAT:
+        raise BadInput(f"{path}: format={config['format']}: this version reads format {FORMAT}")
+    return config
+
+
+def _check_against_manifest(folder: Path) -> None:
+    for root in (*folder.absolute().parents[:2], *roots()):
+        path = folder.resolve()
+        if not (root / MANIFEST).is_file() or root.resolve() not in path.parents:
+            continue
+        entry = read_manifest(root)["checkpoints"].get(path.relative_to(root.resolve()).as_posix())
+        for name, listed in (entry or {}).get("files", {}).items():
+            check_file(folder / name, listed, root / MANIFEST)
+
+
+def verify_streams(digest: str, folder: Path) -> Path:
+    """The file of the frozen streams with this sha256: inside the checkpoint's folder, beside it, or in a root. Raises BadInput."""
+    places = [folder, *folder.absolute().parents[:2], *roots()]
+    for place in places:
+        path = place / "streams" / digest[:16] / MODEL
+        if path.is_file():
+            check_file(path, {"sha256": digest}, folder / CONFIG)
+            return path
+    looked = ", ".join(dict.fromkeys(str(place / "streams") for place in places))
+    raise BadInput(f"{folder / CONFIG}: needs the streams {digest[:16]}, found in none of: {looked}")
+
+
+def check_file(path: Path, listed: dict[str, Any], source: Path) -> None:
+    """Raises BadInput unless the file has the size and the sha256 that `source` lists."""
+    if not path.is_file():
+        raise BadInput(f"{path}: missing; {source} lists it")
+    if path.suffix == ".safetensors":
+        read_header(path)
+    size = path.stat().st_size
+    if size != listed.get("bytes", size):
+        raise BadInput(f"{path}: {size} bytes, needs {listed['bytes']} ({source}): truncated or replaced; fetch it again")
+    digest = sha256(path)
+    if digest != listed.get("sha256"):
+        raise BadInput(f"{path}: sha256 {digest[:16]}…, needs {str(listed.get('sha256'))[:16]}… ({source}): damaged or replaced; fetch it again")
+
+
+def check_tensors(path: Path, listed: dict[str, Any], tensors: dict[str, Any]) -> None:
+    """`check_file`, then that the tensors in the file are the listed ones, name by name. Raises BadInput."""
+    check_file(path, listed, path.with_name(CONFIG))
+    compare_shapes(path, read_header(path), {name: list(shape) for name, shape in tensors.items()})
+
+
+def compare_shapes(path: Path, found: dict[str, list[int]], valid: dict[str, list[int]]) -> None:
+    """Raises BadInput at the first tensor that is missing, unknown or of another shape."""
+    for name in sorted({*found, *valid}):
+        if found.get(name) != valid.get(name):
+            raise BadInput(f"{path}: tensor {name}: found {found.get(name, 'none')}, needs {valid.get(name, 'none')}")
+
+
+def read_header(path: Path) -> dict[str, list[int]]:
+    """Shapes of the tensors in a safetensors file, read from its header alone. Raises BadInput for anything else, a pickle above all."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(8)
+        if start[:2] == b"PK" or start[:1] == b"\x80":
+            raise BadInput(f"{path}: a pickle, not safetensors; pickles are never read")
+        length = int.from_bytes(start, "little")
+        if len(start) < 8 or not 2 <= length <= min(size - 8, 100_000_000):
+            raise BadInput(f"{path}: not a safetensors file, or truncated ({size} bytes)")
+        text = file.read(length)
+    try:
+        header = json.loads(text)
+        header.pop("__metadata__", None)
+        end = 8 + length + max((entry["data_offsets"][1] for entry in header.values()), default=0)
+        shapes = {name: [int(n) for n in entry["shape"]] for name, entry in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise BadInput(f"{path}: not a safetensors file: its header is damaged") from None
+    if end != size:
+        raise BadInput(f"{path}: {size} bytes, its header needs {end}: truncated or damaged; fetch it again")
+    return shapes
+
+
+def write_manifest(root: str | Path) -> Path:
+    """Lists what lies under `root` with size and sha256 of each file; `<task>/<encoder>` becomes the default of the pair it is named after.
+
+    The default streams stay what they were, or become the first that are found.
+    """
+    root = Path(root)
+    manifest: dict[str, Any] = {"format": FORMAT, "defaults": {}, "checkpoints": {}, "default_streams": None, "streams": {}}
+    for path in sorted(root.rglob(CONFIG)):
+        name = path.parent.relative_to(root).as_posix()
+        files = {p.name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in sorted(path.parent.iterdir()) if p.name in (MODEL, CONFIG)}
+        if name.startswith("streams/"):
+            manifest["streams"][files[MODEL]["sha256"]] = {"folder": name, "files": files}
+            continue
+        config = read_config(path.parent)
+        task, encoder = config["task"], config["policy"].get("encoder")
+        manifest["checkpoints"][name] = {"task": task, "encoder": encoder, "files": files, "streams_sha256": config.get("streams_sha256")}
+        if name == f"{task}/{encoder}":
+            manifest["defaults"].setdefault(task, {})[encoder] = name
+    before = read_manifest(root).get("default_streams") if (root / MANIFEST).is_file() else None
+    manifest["default_streams"] = before if before in manifest["streams"] else next(iter(manifest["streams"]), None)
+    write_json(root / MANIFEST, manifest)
+    return root / MANIFEST

@@ -1,0 +1,196 @@
+"""The fine-tuning loop: demonstrations → policy. Every step is a pure function of (settings, step), so a killed run goes on bit-exactly."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.utils.tensorboard import SummaryWriter
+
+from policy.cache import TokenCache, token_cache
+from policy.checkpoint import load_streams, save_pretrained
+from policy.config import PolicyConfig, StreamsConfig
+from policy.dataset import Demos, load_demos, shifted
+from policy.device import autocast, choose_device
+from policy.language import bag_of_words
+from policy.model import Policy, build, build_streams
+from policy.pretrain.loop import schedule
+from policy.resume import load_state, save_state
+from policy.stored import default_streams
+from policy.streams import TwoStreamEncoder
+from policy.transforms import Affine
+from whatwhere.errors import BadInput
+from whatwhere.files import claim, owned
+
+if TYPE_CHECKING:
+    from policy.finetune import Settings
+
+PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every")  # settings that do not change what is learnt
+
+
+def finetune(settings: Settings) -> Path:
+    """Trains and saves a checkpoint in `settings.folder`, and returns that folder. A finished run is left as it is."""
+    assert settings.demos is not None
+    if settings.num_threads:
+        torch.set_num_threads(settings.num_threads)
+    out, device = settings.folder, choose_device(settings.device)
+    demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
+    if demos.attrs["task"] != settings.task:
+        raise BadInput(f"demos={settings.demos}: recorded in task={demos.attrs['task']}, not in task={settings.task}")
+    streams, streams_name, stream_config = _streams(settings, demos)
+    cached = streams is not None and not settings.unfreeze
+    steps = settings.steps or STEPS["cached" if cached else "pictures"]
+    with owned(out):
+        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
+        claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
+        if (out / "config.json").exists():
+            print(f"{out}: already trained")
+            return out
+        torch.manual_seed(settings.seed)
+        policy = build(_config(settings, demos, stream_config), streams).to(device)
+        cache = None
+        if cached:
+            assert policy.streams is not None
+            cache = token_cache(settings.cache, policy.streams, streams_name, demos, settings.shifts, settings.shift_px, seed=0, device=str(device))
+        proprio = Affine.of(demos.proprio)
+        seconds = _train(settings, policy, Samples(settings, demos, proprio, cache, device), steps, device, out)
+        return save_pretrained(
+            policy,
+            out,
+            task=settings.task,
+            normalisation={"proprio": proprio, "actions": Affine.identity(demos.chunks.shape[-1])},
+            training=_record(settings, demos, steps, seconds),
+        )
+
+
+STEPS = {"cached": 4000, "pictures": 3000}  # fixed beforehand for each way of training, on development starts
+
+
+class Samples:
+    """Batches as a pure function of the step: which samples, which shifted copy; from cached tokens or from pictures."""
+
+    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, cache: TokenCache | None, device: torch.device):
+        self.settings, self.demos, self.cache, self.device = settings, demos, cache, device
+        self.proprio = torch.from_numpy(proprio.normalise(demos.proprio)).to(device)
+        self.chunks = torch.from_numpy(demos.chunks).to(device)
+        self.valid = torch.from_numpy(demos.valid).to(device)
+        self.task = bag_of_words(demos.instruction).to(device)
+
+    def predict(self, policy: Policy, step: int) -> tuple[Float[Tensor, "b k a"], Tensor]:
+        """Predicted actions and the sample numbers of this step's batch."""
+        rng = np.random.default_rng([self.settings.seed, step])
+        rows = rng.integers(0, len(self.demos), self.settings.batch)
+        proprio, task = self.proprio[rows], self.task.expand(len(rows), -1)
+        if self.cache is not None:
+            tokens = self.cache.tokens(rng.integers(0, self.cache.shifts, len(rows)), rows).map(lambda x: x.to(self.device))
+            return policy.forward_tokens(tokens, proprio, task), torch.from_numpy(rows)
+        reach = self.settings.shift_px
+        pair = np.stack([self.demos.frames[self.demos.previous[rows]], self.demos.frames[rows]], axis=2)  # (b, c, 2, h, w, 3)
+        flat = pair.reshape(len(rows), -1, *pair.shape[3:])
+        moved = shifted(flat, rng.integers(-reach, reach + 1, (len(rows), 2)), reach).reshape(pair.shape)
+        return policy(torch.from_numpy(moved).to(self.device), proprio, task), torch.from_numpy(rows)
+
+
+def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, device: torch.device, out: Path) -> float:
+    """Trains in place and leaves the moving average of the weights in `policy`; returns the seconds this took (of the last start)."""
+    learning = nn.ModuleDict({"policy": policy, "average": copy.deepcopy(policy).requires_grad_(False)})
+    average = learning["average"]
+    heads = [p for name, p in policy.named_parameters() if p.requires_grad and not name.startswith("streams.")]
+    stream = [p for name, p in policy.named_parameters() if p.requires_grad and name.startswith("streams.")]
+    groups = [{"params": heads, "rate": settings.lr}, {"params": stream, "rate": settings.stream_lr}]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay)
+    begin, _ = load_state(out / "state.safetensors", {"learning": learning}, optimizer)
+    curves = SummaryWriter(str(out / "tensorboard"), purge_step=begin)
+    clock, smooth = time.monotonic(), 0.0
+    policy.train()
+    for step in range(begin, steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * schedule(step, steps)
+        torch.manual_seed(settings.seed * 1_000_003 + step)  # dropouts
+        with autocast(device, settings.precision):
+            predicted, rows = samples.predict(policy, step)
+        loss = policy.head.loss(predicted.float(), samples.chunks[rows], samples.valid[rows])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_([*heads, *stream], 1.0)
+        optimizer.step()
+        decay = min(settings.ema, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for slow, fast in zip(average.parameters(), policy.parameters(), strict=True):
+                if fast.requires_grad:
+                    slow.lerp_(fast, 1 - decay)
+        smooth = loss.item() if step == begin else 0.98 * smooth + 0.02 * loss.item()
+        if (step + 1) % 20 == 0 or step + 1 == steps:
+            rate = (step + 1 - begin) / (time.monotonic() - clock)
+            curves.add_scalar("loss", loss.item(), step + 1)
+            curves.add_scalar("lr", optimizer.param_groups[0]["lr"], step + 1)
+            left = (steps - step - 1) / rate
+            print(f"\rstep {step + 1}/{steps} loss {smooth:.4f} · {rate:.1f} steps/s · {left / 60:.1f} min left ", end="", file=sys.stderr, flush=True)
+        if (step + 1) % settings.save_every == 0 or step + 1 == steps:
+            save_state(out / "state.safetensors", step + 1, {"learning": learning}, optimizer)
+    print(file=sys.stderr)
+    curves.close()
+    policy.load_state_dict(average.state_dict())
+    policy.eval()
+    return time.monotonic() - clock
+
+
+def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None, str, StreamsConfig]:
+    """The streams under the policy, their name (sha256, or how they were drawn) and their sizes; none for encoders from scratch."""
+    probe = PolicyConfig(encoder=settings.encoder)
+    if not probe.uses_streams:
+        return None, "none", StreamsConfig()
+    if settings.streams == "random":
+        torch.manual_seed(settings.seed)
+        config = PolicyConfig(size=int(demos.attrs["size"]))
+        return build_streams(config), f"random-{settings.seed}", config.streams
+    streams, record = load_streams(settings.streams or default_streams())
+    if record["size"] != demos.attrs["size"]:
+        raise BadInput(f"demos={settings.demos}: pictures of {demos.attrs['size']} px, the streams need {record['size']} px; draw them again with envs.demos.render")
+    return streams, record["sha256"], StreamsConfig(**record["streams"])
+
+
+def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyConfig:
+    return PolicyConfig(
+        encoder=settings.encoder,
+        fusion=settings.fusion,
+        cls_fusion=settings.cls_fusion,
+        sharing=settings.sharing,
+        cameras=tuple(demos.attrs["cameras"]),
+        size=int(demos.attrs["size"]),
+        frame_gap=int(demos.attrs["frame_gap"]),
+        chunk=settings.chunk,
+        action_dim=demos.chunks.shape[-1],
+        proprio_dim=demos.proprio.shape[-1],
+        m_dropout=settings.m_dropout,
+        proprio_dropout=settings.proprio_dropout,
+        frozen_streams=not settings.unfreeze,
+        streams=streams,
+    )
+
+
+def _record(settings: Settings, demos: Demos, steps: int, seconds: float) -> dict[str, Any]:
+    return {
+        "task_version": demos.attrs["task_version"],
+        "rendering": demos.attrs["rendering"],
+        "num_demos": settings.num_demos,
+        "samples": len(demos),
+        "train_seed": settings.seed,
+        "steps": steps,
+        "batch": settings.batch,
+        "lr": settings.lr,
+        "unfreeze": settings.unfreeze,
+        "shift_px": settings.shift_px,
+        "seconds": round(seconds, 1),
+        "demos_digest": demos.digest,
+        "demos_seed": demos.attrs.get("seed"),
+        "start_hashes": list(demos.init_hashes),
+    }

@@ -1,0 +1,89 @@
+"""Play video: whole or not there, the same for the same seed however often it was interrupted, and labels that fit the pictures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.demos import play
+from envs.demos.play import Player, Settings, place_of
+from whatwhere.errors import BadInput
+
+SETTINGS = Settings(out="", clips=7, frames=4, stride=2, seed=0, tasks="pick_at_xy", size=48, rendering="fast", vary=0.5, num_workers=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("play")
+    play.main(dataclasses.replace(SETTINGS, out=str(place)))
+    return place
+
+
+def test_arrays_have_the_shapes_that_the_settings_name(folder: Path) -> None:
+    for name, (shape, kind) in SETTINGS.arrays().items():
+        array = np.load(folder / f"{name}.npy", mmap_mode="r")
+        assert (array.shape, array.dtype) == (shape, np.dtype(kind))
+    assert not list(folder.rglob("*.part.npy"))
+    index = json.loads((folder / "index.json").read_text())
+    assert [clip["clip"] for clip in index["clip_list"]] == list(range(7))
+    assert [clip["camera"] for clip in index["clip_list"]] == ["agentview", "robot0_eye_in_hand"] * 3 + ["agentview"]
+    assert index["hz"] == 10
+
+
+def test_pictures_are_there_and_move(folder: Path) -> None:
+    frames = np.load(folder / "frames.npy")
+    assert (frames.reshape(7, -1).std(axis=1) > 5).all()
+    assert (frames[:, 0] != frames[:, -1]).any(axis=(1, 2, 3)).sum() >= 4
+
+
+def test_labels_fit_the_pictures(folder: Path) -> None:
+    """Where the red cube's centre is said to be, the picture with the task's own colours is red (in the scene view, where nothing hides it)."""
+    frames, pixels = np.load(folder / "frames.npy"), np.load(folder / "labels/objects_pixel.npy")
+    clips = json.loads((folder / "index.json").read_text())["clip_list"]
+    seen = []
+    for clip in clips:
+        if clip["camera"] == "agentview" and not clip["varied"]:
+            for picture, (column, row) in zip(frames[clip["clip"]], pixels[clip["clip"], :, 0].round().astype(int), strict=True):
+                red, green, blue = picture[row, column].astype(int)
+                seen.append(red > 2 * max(green, blue))
+    assert len(seen) >= 4
+    assert np.mean(seen) >= 0.5
+    assert np.isfinite(np.load(folder / "labels/actions.npy")).all()
+
+
+def test_interrupted_play_is_the_same(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, calls = dataclasses.replace(SETTINGS, out=str(tmp_path)), []
+
+    def dies(self: Player, take: int) -> dict:
+        calls.append(take)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(self, take)
+
+    whole = Player.__call__
+    monkeypatch.setattr(Player, "__call__", dies)
+    with pytest.raises(KeyboardInterrupt):
+        play.main(settings)
+    assert not (tmp_path / "frames.npy").exists()
+    play.main(settings)
+    assert calls == [0, 1, 2, 2, 3]
+    for name in (*SETTINGS.arrays(), "index"):
+        path = f"{name}.npy" if name != "index" else "index.json"
+        assert (tmp_path / path).read_bytes() == (folder / path).read_bytes(), path
+    with pytest.raises(BadInput, match="other settings"):
+        play.main(dataclasses.replace(settings, seed=1))
+
+
+def test_takes_lie_one_after_the_other() -> None:
+    cameras = {"a": ("x", "y"), "b": ("x",)}
+    assert [place_of(take, ["a", "b"], cameras) for take in range(4)] == [("a", 0), ("b", 2), ("a", 3), ("b", 5)]
+
+
+@pytest.mark.parametrize(("key", "value"), [("clips", 0), ("frames", 1), ("seed", 100_000), ("tasks", "pick"), ("vary", 2.0), ("rendering", "slow"), ("size", 8)])
+def test_bad_settings_are_refused(key: str, value: object) -> None:
+    with pytest.raises(BadInput, match=key):
+        dataclasses.replace(SETTINGS, **{key: value})  # type: ignore[arg-type]

@@ -1,0 +1,158 @@
+"""Tables, comparisons and maps from result folders on disk."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from eval import compare, tables
+from eval.report import Settings as ReportSettings
+from eval.report import collect, find, main, make_table
+from eval.results import add_row, finish, last_line, load, load_rows
+from whatwhere.errors import BadInput
+
+
+def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20, train_seed=0, relation=None):
+    """A result folder in which the first `wins` of `n` episodes succeed."""
+    rng = np.random.default_rng(seed)
+    for episode in range(n):
+        won = episode < wins
+        row = {
+            "task": task, "version": version, "policy": "learned", "encoder": encoder, "checkpoint": f"{task}_{encoder}", "train_seed": train_seed,
+            "seed": seed, "episode": episode, "init_hash": f"{seed:08x}{episode:08x}", "success": won, "failure": None,
+            "position_error_cm": 0.5 + 0.01 * episode if won else 3.0 + episode, "is_relation_correct": relation, "steps": 40, "wall_s": 1.0, "video": None,
+            "freezes": 0, "target_xy_m": [float(v) for v in rng.uniform(-0.15, 0.15, 2)],
+        }  # fmt: skip
+        add_row(folder, row)
+    about = {"task": task, "policy": "learned", "encoder": encoder, "checkpoint": f"{task}_{encoder}", "train_seed": train_seed, "seed": seed}
+    return finish(folder, about | {"versions": {}, "command": "…"})
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for encoder, wins in (("avg_late", 5), ("pixelwise", 17), ("cnn_avg", 6)):
+        fill(tmp_path / encoder, encoder, wins)
+    return tmp_path
+
+
+def test_results_have_the_promised_form(tmp_path):
+    results = fill(tmp_path, "pixelwise", 20)
+    assert {"task", "encoder", "checkpoint", "sha256", "episodes", "success", "position_error_cm", "relation_rate", "versions", "command"} <= set(results)
+    assert results == json.loads((tmp_path / "results.json").read_text())
+    assert set(results["position_error_cm"]) == {"median", "p90", "ci95", "within_cm"}
+    line = last_line({"success": {"rate": 0.94, "ci95": [0.8752, 0.9722]}, "position_error_cm": {"median": 0.6249}, "episodes": 100})
+    assert line == "success 0.940 [0.875, 0.972] · position error 0.62 cm (median) · 100 episodes"
+
+
+def test_rows_survive_a_torn_line_and_repeats(tmp_path):
+    fill(tmp_path, "pixelwise", 2, n=3)
+    path = tmp_path / "episodes.jsonl"
+    rows = load_rows(tmp_path)
+    path.write_text(path.read_text() + json.dumps(rows[0] | {"video": "videos/episode_0.mp4"}) + "\n" + '{"task": "pick_at')
+    again = load_rows(tmp_path)
+    assert [row["episode"] for row in again] == [0, 1, 2]
+    assert again[0]["video"] == "videos/episode_0.mp4", "the later of two rows counts"
+    path.write_text('{"task": "pick_at_xy"}\n')
+    with pytest.raises(BadInput, match="row 1 has no version"):
+        load_rows(tmp_path)
+
+
+def test_table_with_baseline(folders):
+    entries = collect(find(str(folders)), "avg_late")
+    assert [entry.name for entry in entries] == ["pixelwise", "cnn_avg", "avg_late"], "best first"
+    assert entries[0].p == pytest.approx(2 * 0.5**12)
+    assert entries[0].p_holm == pytest.approx(4 * 0.5**12)
+    assert entries[1].p == 1.0
+    assert entries[2].p is None
+    table = make_table(entries, "avg_late")
+    assert "relation %" not in table.header, "a column without values is left out"
+    text = tables.terminal(table)
+    assert "<0.001" in text
+    assert "Holm" in text
+    assert len({len(line) for line in text.splitlines()[:5]}) == 1, "columns line up"
+    read = list(csv.DictReader(io.StringIO(tables.as_csv(table))))
+    assert float(read[0]["success"]) == 0.85
+    assert "pick\\_at\\_xy" in tables.latex(table)
+    assert tables.latex(table).count(r"\\") == 4
+    lines = tables.markdown(table).splitlines()
+    assert len({line.count("|") for line in lines[:5]}) == 1
+
+
+def test_an_interrupted_run_can_be_read(tmp_path):
+    fill(tmp_path / "a", "pixelwise", 3, n=5)
+    (tmp_path / "a" / "results.json").unlink()
+    rows, results = load(tmp_path / "a")
+    assert len(rows) == 5
+    assert results["encoder"] == "pixelwise"
+
+
+def test_report_writes_its_files(folders, tmp_path, capsys):
+    document = tmp_path / "results.md"
+    document.write_text("before\n<!-- begin:pick -->\nold\n<!-- end:pick -->\nafter\n")
+    settings = ReportSettings([str(folders)], "avg_late", str(tmp_path / "report"), str(document), "pick", True)
+    main(settings)
+    text = document.read_text()
+    assert text.startswith("before\n<!-- begin:pick -->\n| task |")
+    assert text.endswith("<!-- end:pick -->\nafter\n")
+    assert "old" not in text
+    main(settings)
+    assert document.read_text() == text, "rewriting is stable"
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.csv", "report.tex", "report.md", "spatial_error.png"}
+    assert (tmp_path / "report" / "spatial_error.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_report_refusals(folders, tmp_path):
+    with pytest.raises(BadInput, match=r"did you mean avg_late\?"):
+        collect(find(str(folders)), "avg_lat")
+    with pytest.raises(BadInput, match="no result folder"):
+        find(str(tmp_path / "nowhere*"))
+    with pytest.raises(BadInput, match="give both"):
+        ReportSettings([str(folders)], None, None, "README.md", None, False)
+    document = tmp_path / "d.md"
+    document.write_text("<!-- begin:other -->\n<!-- end:other -->\n")
+    with pytest.raises(BadInput, match="blocks found: other"):
+        tables.rewrite_block(document, "pick", "text")
+    with pytest.raises(BadInput, match="no such folder"):
+        load(tmp_path / "nowhere")
+
+
+def test_compare(folders):
+    a, b = (collect([folders / name])[0] for name in ("pixelwise", "avg_late"))
+    result = compare.paired(a, b)
+    assert result["success"]["difference"] == pytest.approx(0.6)
+    text = compare.describe(a, b, result)
+    assert "A − B +60.0 points" in text
+    assert "McNemar p < 0.001" in text
+    assert "20 common starts" in text
+    assert "cm [−" in text
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [({"task": "stack_centered"}, "different tasks"), ({"version": "1"}, "different versions"), ({"seed": 2}, "no start in common")],
+)
+def test_compare_refuses(folders, tmp_path, other, message):
+    fill(tmp_path / "other", "avg_late", 3, **other)
+    a, b = (collect([folder])[0] for folder in (folders / "pixelwise", tmp_path / "other"))
+    with pytest.raises(BadInput, match=message):
+        compare.paired(a, b)
+
+
+def test_compare_takes_two_words(folders):
+    assert compare.named(["x y", "runs/b=2", "--help"]) == ["a=x y", "b=runs/b=2", "--help"]
+    assert compare.named(["b=q", "x", "z=1"]) == ["b=q", "a=x", "z=1"]
+    words = [sys.executable, "-m", "eval.compare", str(folders / "pixelwise"), str(folders / "avg_late")]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert "exact McNemar p < 0.001" in done.stdout
+    done = subprocess.run([*words[:4], str(folders / "nothing")], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    done = subprocess.run(words[:4], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "two result folders" in done.stderr

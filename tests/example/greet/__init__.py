@@ -1,0 +1,1 @@
+"""A command as small as one can be, for the tests of `whatwhere.command`."""

@@ -1,0 +1,1 @@
+"""Defaults of the example command."""

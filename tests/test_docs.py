@@ -1,0 +1,112 @@
+"""The documents tell the truth: commands and their options exist, links lead somewhere, and the code on the pages runs."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+COMMAND = re.compile(r"python -m ((?:policy|envs|eval|whatwhere)[\w.]*)((?: [^\s`]+)*)")
+
+
+def commands() -> list[tuple[str, str, str]]:
+    found = {(page.name, match[1], match[2]) for page in PAGES for match in COMMAND.finditer(page.read_text(encoding="utf-8"))}
+    return sorted(found)
+
+
+def source_of(module: str) -> Path:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, f"no module {module}"
+    path = Path(spec.origin)
+    return path.with_name("__main__.py") if path.name == "__init__.py" else path
+
+
+@pytest.mark.parametrize(("page", "module", "arguments"), commands())
+def test_commands_exist(page: str, module: str, arguments: str) -> None:
+    path = source_of(module)
+    assert path.exists(), f"{page}: python -m {module} cannot be run"
+    call = next((node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call) and ast.unparse(node.func) == "command"), None)
+    if call is None:
+        return
+    folder, name = (ast.literal_eval(argument) for argument in call.args[:2])
+    text = (ROOT / folder.replace(".", "/") / f"{name}.yaml").read_text(encoding="utf-8")
+    for key in re.findall(r" ([a-z_]+)=", arguments):
+        assert re.search(rf"^{key}:", text, re.MULTILINE), f"{page}: python -m {module} has no option {key}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), f"{page.name}: {target} is not there"
+
+
+def test_blocks_are_closed() -> None:
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        begins, ends = re.findall(r"<!-- begin:(\S+) -->", text), re.findall(r"<!-- end:(\S+) -->", text)
+        assert begins == ends and len(set(begins)) == len(begins), page.name
+
+
+def code(page: str, word: str) -> str:
+    """The one Python block of a page that has `word` in it."""
+    (block,) = [block for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL) if word in block]
+    return block
+
+
+def install(monkeypatch: pytest.MonkeyPatch, folder: Path, module: str, text: str) -> None:
+    (folder / f"{module}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, module, raising=False)
+
+
+def test_the_encoder_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import torch
+
+    from policy.config import PolicyConfig
+    from policy.encoders import ENCODERS
+    from policy.language import bag_of_words
+    from policy.model import build
+
+    install(monkeypatch, tmp_path, "guide_encoder", code("docs/adding.md", "class MaxLate"))
+    monkeypatch.setitem(ENCODERS, "max_late", "guide_encoder:MaxLate")
+    policy = build(PolicyConfig(encoder="max_late")).eval()
+    with torch.no_grad():
+        actions = policy(torch.zeros(1, 2, 2, 96, 96, 3, dtype=torch.uint8), torch.zeros(1, 9), bag_of_words("pick up the red cube")[None])
+    assert actions.shape == (1, 8, 7) and actions.isfinite().all()
+
+
+@pytest.mark.slow
+def test_the_task_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import envs
+
+    install(monkeypatch, tmp_path, "guide_task", code("docs/adding.md", "class HoverOver(TableTask)"))
+    install(monkeypatch, tmp_path, "guide_expert", code("docs/adding.md", "class HoverOverExpert"))
+    monkeypatch.setitem(envs.TASKS, "hover_over", "guide_task:HoverOver")
+    env = envs.make("hover_over")
+    expert = importlib.import_module("guide_expert").HoverOverExpert()
+    successes = 0
+    for episode in range(3):
+        _, info = env.reset(seed=100_000, options={"episode": episode})
+        expert.reset()
+        over = False
+        while not over:
+            _, _, terminated, truncated, info = env.step(expert.act(info))
+            over = terminated or truncated
+        successes += info["success"]
+    assert successes == 3
+    env.close()
+
+
+def test_the_ten_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None:
+    block = code("README.md", "Agent.from_pretrained")
+    compiled = compile(block, "README.md", "exec")
+    exec(compiled, {})
+    assert capsys.readouterr().out == "(4, 7)\n"

@@ -1,0 +1,148 @@
+"""Files that survive a crash: what is on disk is whole, and what is torn is dropped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from whatwhere.errors import BadInput
+from whatwhere.files import append_row, atomic, claim, owned, read_json, read_rows, sha256, write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_atomic_replaces_at_the_end_only(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.txt"
+    write_text(path, "old")
+    with atomic(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+
+
+def test_atomic_leaves_nothing_after_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(RuntimeError), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"Größe": [1, 2.5, None]})
+    assert read_json(path) == {"Größe": [1, 2.5, None]}
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, float("nan"))
+    with pytest.raises(BadInput, match="no such file"):
+        read_json(tmp_path / "b.json")
+    for damaged in (b'{"a": ', b"\xff\xfe\x00"):
+        path.write_bytes(damaged)
+        with pytest.raises(BadInput, match=r"a\.json"):
+            read_json(path)
+    with pytest.raises(BadInput, match="not readable"):
+        read_json(tmp_path)
+
+
+def test_rows_survive_any_tear(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    assert read_rows(path) == []
+    rows = [{"i": i, "text": "ü\u2028\u0085"} for i in range(3)]  # two signs that str.splitlines() takes for ends of lines
+    for row in rows:
+        append_row(path, row)
+    assert read_rows(path) == rows
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        kept = read_rows(path)
+        assert kept == rows[: len(kept)] and len(kept) >= whole[:length].count(b"\n")
+        append_row(path, {"i": "next"})
+        assert read_rows(path) == [*kept, {"i": "next"}]
+
+
+def test_a_row_is_on_disk_when_append_returns(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    program = "import itertools, sys; from whatwhere.files import append_row\nfor i in itertools.count(): append_row(sys.argv[1], {'i': i}); print(i, flush=True)"
+    process = subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    told = [int(line) for line in process.communicate(timeout=30)[0].split("\n") if line]
+    kept = [row["i"] for row in read_rows(path)]
+    assert kept == list(range(len(kept))) and len(told) <= len(kept) <= len(told) + 1
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"abc")
+    assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_a_folder_has_one_owner(tmp_path: Path) -> None:
+    program = "import sys, time; from whatwhere.files import owned\nwith owned(sys.argv[1]): print('mine', flush=True); time.sleep(60)"
+    other = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "out")], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout is not None and other.stdout.readline() == "mine\n"
+        with pytest.raises(BadInput, match="another process"), owned(tmp_path / "out"):
+            pass
+    finally:
+        other.kill()
+        other.wait()
+    with owned(tmp_path / "out"):  # free again, whatever way the owner went
+        pass
+
+
+def test_owned_clears_what_killed_writers_left(tmp_path: Path) -> None:
+    program = "import os, sys; from whatwhere.files import atomic\nwith atomic(sys.argv[1]) as path: path.write_text('half'); os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.txt")], cwd=ROOT, check=False)
+    (leftover,) = tmp_path.iterdir()
+    assert leftover.name.endswith(".tmp")
+    with atomic(tmp_path / "b.txt") as mine:
+        mine.touch()
+        with owned(tmp_path):
+            assert not leftover.exists() and mine.exists()
+    assert not (tmp_path / "a.txt").exists()
+
+
+def test_owned_refuses_what_cannot_be_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(BadInput, match="out="), owned(tmp_path / "file"):
+        pass
+
+
+def test_claim_resumes_the_same_settings_only(tmp_path: Path) -> None:
+    settings = {"task": "a", "cameras": ("left", "right"), "seed": 1}
+    claim(tmp_path, settings)
+    claim(tmp_path, settings)
+    with pytest.raises(BadInput, match=r"seed=1, now seed=2"):
+        claim(tmp_path, {**settings, "seed": 2})
+    assert json.loads((tmp_path / "settings.json").read_text())["seed"] == 1
+    (tmp_path / "settings.json").write_text("[]")
+    with pytest.raises(BadInput, match="settings"):
+        claim(tmp_path, settings)
+
+
+def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    threads = [threading.Thread(target=lambda i=i: [write_text(path, str(i) * 50_000) for _ in range(20)]) for i in range(2)]
+    errors: list[object] = []
+    before, threading.excepthook = threading.excepthook, lambda details: errors.append(details.exc_value)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        threading.excepthook = before
+    assert not errors
+    assert path.read_text() in ("0" * 50_000, "1" * 50_000)
+    assert os.listdir(tmp_path) == ["a.txt"]
