@@ -56,7 +56,7 @@ def task_class(task: str) -> Any:
 
 
 def gymnasium_id(task: str) -> str:
-    """"pick_at_xy" → "whatwhere/PickAtXY-v0"."""
+    """The id under which gymnasium knows a task: pick_at_xy → whatwhere/PickAtXY-v0."""
     return f"whatwhere/{TASKS[choose('task', task, TASKS)].partition(':')[2]}-v{GYMNASIUM_VERSION}"
 
 

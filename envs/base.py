@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import string
+import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -67,10 +68,12 @@ class TaskEnv(gymnasium.Env):
         self.cameras = tuple(robosuite_class.default_cameras if cameras is None else cameras)
         self._physics = Physics(self.simulation)
         self._model, self._data = self._physics.model, self._physics.data
+        self.scene_camera: str = robosuite_class.scene_camera
         names = [self._model.camera(i).name for i in range(self._model.ncam)]
         for camera in self.cameras:
             choose("cameras", camera, names)
         self._renderer = Renderer(self._model, self._physics.xml(), rendering)
+        self._close_renderer = weakref.finalize(self, self._renderer.close)  # also at exit, before OpenGL's libraries go
         self._sketch = MjData(self._model)  # carries earlier positions to the renderer
         self._history = FrameHistory(self._draw_all, frame_gap)
         self._set_spaces()
@@ -82,7 +85,8 @@ class TaskEnv(gymnasium.Env):
         self._info: Info = {}
 
     def _set_spaces(self) -> None:
-        self.action_space = spaces.Box(-1.0, 1.0, (len(self.simulation.action_names),), np.float32)
+        self.action_dim = len(self.simulation.action_names)
+        self.action_space = spaces.Box(-1.0, 1.0, (self.action_dim,), np.float32)
         self.observation_space = spaces.Dict(
             {
                 "frames": spaces.Box(0, 255, (len(self.cameras), 2, self.size, self.size, 3), np.uint8),
@@ -162,6 +166,10 @@ class TaskEnv(gymnasium.Env):
                 break
         return self._observation(), float(self._info["success"]), terminated, truncated, dict(self._info), executed
 
+    def advance(self, action: np.ndarray) -> tuple[bool, bool, Info]:
+        """One control step without an observation, so without drawing: terminated, truncated, info."""
+        return *self._advance(action), dict(self._info)
+
     def _advance(self, action: Any) -> tuple[bool, bool]:
         if self._over:
             raise ResetNeeded("the episode is over (or none was begun): call reset()")
@@ -185,7 +193,7 @@ class TaskEnv(gymnasium.Env):
             command = np.asarray(action, np.float64)
         except (TypeError, ValueError):
             return None
-        if command.shape != self.action_space.shape or not np.isfinite(command).all():
+        if command.shape != (self.action_dim,) or not np.isfinite(command).all():
             return None
         return np.clip(command, -1.0, 1.0)
 
@@ -233,7 +241,7 @@ class TaskEnv(gymnasium.Env):
 
     def render(self) -> np.ndarray:
         """The scene camera's view, uint8 (480, 640, 3)."""
-        return self.draw(self.simulation.scene_camera, *SCENE_SIZE)
+        return self.draw(self.scene_camera, *SCENE_SIZE)
 
     def draw(self, camera: str, height: int, width: int) -> np.ndarray:
         """The present state from any camera, uint8 (height, width, 3)."""
@@ -256,5 +264,7 @@ class TaskEnv(gymnasium.Env):
         return np.stack([width / 2 + focal * seen[:, 0] / ahead, height / 2 - focal * seen[:, 1] / ahead], axis=1)
 
     def close(self) -> None:
-        self._renderer.close()
-        self.simulation.close()
+        """Gives up the simulation and the OpenGL context; may be called twice."""
+        if self._close_renderer.alive:
+            self._close_renderer()
+            self.simulation.close()

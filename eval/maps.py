@@ -65,7 +65,7 @@ def _limits(groups: Sequence[np.ndarray]) -> np.ndarray:
 
 def _panel(axis: Any, entry: Entry, starts: np.ndarray, limits: np.ndarray, norm: Any) -> Any:
     x, y, error, success = starts.T
-    edges = [np.linspace(*limits[i], BINS + 1) for i in range(2)]
+    edges = [np.linspace(limits[i, 0], limits[i, 1], BINS + 1) for i in range(2)]
     cell = [np.clip(np.digitize(starts[:, i], edges[i]) - 1, 0, BINS - 1) for i in range(2)]
     medians = np.full((BINS, BINS), np.nan)  # (x, y)
     for i, j in set(zip(*cell, strict=True)):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 Row = dict[str, Any]
 Interval = tuple[float, float]
@@ -30,7 +31,7 @@ def wilson(successes: int, n: int, z: float = Z95) -> Interval:
     return low, high
 
 
-def bootstrap(values: Sequence[float], statistic: Callable[..., Any] = np.median, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Interval:
+def bootstrap(values: ArrayLike, statistic: Callable[..., Any] = np.median, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Interval:
     """Percentile bootstrap interval (95 %) of a statistic of `values` (n,), resampling episodes. The seed is fixed, so the same rows give the same interval.
 
     `statistic(samples (r, n), axis=1) -> (r,)` is a numpy reduction such as np.median or np.mean.

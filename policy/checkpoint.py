@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy.config import PolicyConfig, StreamsConfig
-from policy.stored import CONFIG, FORMAT, MODEL, Stored, check_tensors, compare_shapes, find, locate, read_header, verify, write_manifest
+from policy.stored import FORMAT, Stored, find, locate, verify, write_manifest
+from policy.tensorfile import CONFIG, MODEL, check_tensors, compare_shapes, read_header
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic, read_json, write_json, write_text

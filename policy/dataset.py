@@ -79,7 +79,10 @@ def _same(path: Path, known: dict | None, attrs: dict) -> None:
 
 
 def shifted(frames: UInt8[np.ndarray, "b f h w 3"], shifts: Int[np.ndarray, "b 2"], reach: int) -> UInt8[np.ndarray, "b f h w 3"]:
-    """Each sample's pictures moved by its own (dy, dx) pixels, |dy|, |dx| ≤ reach, edges repeated: one shift for all frames of a sample (DrQ, arXiv 2004.13649)."""
+    """Each sample's pictures moved by its own (dy, dx) pixels, at most `reach`, edges repeated: one shift for all frames of a sample.
+
+    Random shift as in DrQ (arXiv 2004.13649).
+    """
     height, width = frames.shape[2:4]
     padded = np.pad(frames, ((0, 0), (0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
     moved = np.empty_like(frames)

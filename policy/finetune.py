@@ -13,7 +13,6 @@ from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Settings:
     task: str

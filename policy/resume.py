@@ -31,7 +31,7 @@ def load_state(path: str | Path, modules: dict[str, torch.nn.Module], optimizer:
         return 0, {}
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in list(file.keys())}
             meta = file.metadata()
         for name, module in modules.items():
             module.load_state_dict({key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")})

@@ -18,7 +18,7 @@ M_CHANNELS, P_CHANNELS = 4, 5
 
 
 class ConvStem(nn.Module):
-    """Strided 3×3 convolutions down to the token grid in place of one large patch projection.
+    """Strided 4×4 convolutions down to the token grid in place of one large patch projection.
 
     Plain patch projections did not localise when trained on little data (docs/lab.md); early convolutions do
     (Xiao et al. 2021, "Early convolutions help transformers see better"). The signature is that of timm's PatchEmbed.
@@ -29,9 +29,10 @@ class ConvStem(nn.Module):
         steps = patch_size.bit_length() - 1
         widths = [in_chans, *(embed_dim * (i + 1) // (steps + 1) // 8 * 8 for i in range(steps))]
         layers: list[nn.Module] = []
+        # kernels of 4 and not 3: with stride 2 these look at a cell's centre, those at its upper left corner
         for before, after in itertools.pairwise(widths):
             # GroupNorm and not BatchNorm: a picture's tokens must not depend on the pictures beside it
-            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False), nn.GroupNorm(8, after), nn.GELU()]
+            layers += [nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False), nn.GroupNorm(8, after), nn.GELU()]
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], embed_dim, 1))
         self.grid_size = (img_size // patch_size, img_size // patch_size)
         self.num_patches = self.grid_size[0] * self.grid_size[1]

@@ -33,6 +33,7 @@ from whatwhere.files import claim, owned
 if TYPE_CHECKING:
     from policy.finetune import Settings
 
+STEPS = {"cached": 4000, "pictures": 2000}  # fixed beforehand for each way of training
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every")  # settings that do not change what is learnt
 
 
@@ -71,7 +72,6 @@ def finetune(settings: Settings) -> Path:
         )
 
 
-STEPS = {"cached": 4000, "pictures": 3000}  # fixed beforehand for each way of training, on development starts
 
 
 class Samples:
@@ -154,7 +154,8 @@ def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None,
         return build_streams(config), f"random-{settings.seed}", config.streams
     streams, record = load_streams(settings.streams or default_streams())
     if record["size"] != demos.attrs["size"]:
-        raise BadInput(f"demos={settings.demos}: pictures of {demos.attrs['size']} px, the streams need {record['size']} px; draw them again with envs.demos.render")
+        found, needed = demos.attrs["size"], record["size"]
+        raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; draw them again with envs.demos.render")
     return streams, record["sha256"], StreamsConfig(**record["streams"])
 
 

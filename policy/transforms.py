@@ -47,9 +47,11 @@ class Affine:
         if method == "identity":
             return Affine.identity(values.shape[-1])
         if method == "std":
-            return Affine(values.mean(axis=0), np.maximum(values.std(axis=0), LEAST_SCALE))
-        low, high = values.min(axis=0), values.max(axis=0)
-        return Affine((low + high) / 2, np.maximum((high - low) / 2, LEAST_SCALE))
+            shift, scale = values.mean(axis=0), values.std(axis=0)
+        else:
+            low, high = values.min(axis=0), values.max(axis=0)
+            shift, scale = (low + high) / 2, (high - low) / 2
+        return Affine(shift.astype(np.float32), np.maximum(scale, LEAST_SCALE).astype(np.float32))
 
     def to_dict(self) -> dict[str, list[float]]:
         return {"shift": self.shift.tolist(), "scale": self.scale.tolist()}

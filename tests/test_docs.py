@@ -32,7 +32,8 @@ def source_of(module: str) -> Path:
 def test_commands_exist(page: str, module: str, arguments: str) -> None:
     path = source_of(module)
     assert path.exists(), f"{page}: python -m {module} cannot be run"
-    call = next((node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.Call) and ast.unparse(node.func) == "command"), None)
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    call = next((node for node in nodes if isinstance(node, ast.Call) and ast.unparse(node.func) == "command"), None)
     if call is None:
         return
     folder, name = (ast.literal_eval(argument) for argument in call.args[:2])

@@ -31,7 +31,7 @@ def test_atomic_replaces_at_the_end_only(tmp_path: Path) -> None:
 def test_atomic_leaves_nothing_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "old")
-    with pytest.raises(RuntimeError), atomic(path) as temporary:
+    with pytest.raises(RuntimeError), atomic(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError
     assert path.read_text() == "old"
@@ -72,7 +72,8 @@ def test_rows_survive_any_tear(tmp_path: Path) -> None:
 
 def test_a_row_is_on_disk_when_append_returns(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    program = "import itertools, sys; from whatwhere.files import append_row\nfor i in itertools.count(): append_row(sys.argv[1], {'i': i}); print(i, flush=True)"
+    program = "import itertools, sys; from whatwhere.files import append_row\n"
+    program += "for i in itertools.count(): append_row(sys.argv[1], {'i': i}); print(i, flush=True)"
     process = subprocess.Popen([sys.executable, "-c", program, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     time.sleep(0.5)

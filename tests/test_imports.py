@@ -57,7 +57,7 @@ def test_rooms_know_only_whom_they_may(room: str) -> None:
 def test_policy_has_no_simulator() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for path in (*(ROOT / "policy").rglob("*.py"), ROOT / "envs" / "__init__.py", ROOT / "envs" / "demos" / "__init__.py", ROOT / "envs" / "demos" / "episodes.py")
+        for path in (*(ROOT / "policy").rglob("*.py"), *(ROOT / "envs" / name for name in ("__init__.py", "demos/__init__.py", "demos/episodes.py")))
         for line, module in imported(path)
         if module.split(".")[0] in SIMULATORS
     ]
@@ -91,7 +91,8 @@ def test_nothing_unsafe(path: Path) -> None:
 )
 def test_importing_is_light(tmp_path: Path, statement: str, absent: set[str]) -> None:
     program = f"import json, os, sys\n{statement}\nprint(json.dumps([sorted(sys.modules), [key for key in {CHOICES} if key in os.environ]]))"
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env={"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    environment = {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     modules, chosen = json.loads(done.stdout.splitlines()[-1])
     assert not absent & set(modules)

@@ -19,7 +19,7 @@ def choose(field: str, name: str, valid: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.4)
     return f" (did you mean {near[0]}?)" if near else ""
 
 

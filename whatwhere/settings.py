@@ -47,7 +47,7 @@ def check_keys(arguments: Sequence[str], keys: Sequence[str]) -> None:
 def quoted(argument: str, hints: Mapping[str, Any]) -> str:
     """`argument` with its value in quotes where the option is a text, so that `out=runs (2)/a=b` or `out=007` mean what they say."""
     key, _, value = argument.partition("=")
-    if hints.get(key) not in (str, str | None, typing.Optional[str]) or value in ("", "null") or value[0] in "'\"":
+    if hints.get(key) not in (str, str | None) or value in ("", "null") or value[0] in "'\"":
         return argument
     escaped = re.sub(r"(\\*)('|$)", lambda match: match[1] * 2 + ("\\'" if match[2] else ""), value)
     return f"{key}='{escaped}'"
@@ -106,6 +106,5 @@ def _as(key: str, value: Any, option: Any) -> Any:
 def _name(option: Any) -> str:
     if typing.get_origin(option) is typing.Literal:
         return " or ".join(str(choice) for choice in typing.get_args(option))
-    return {type(None): "null", str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", tuple: "a list", dict: "a mapping"}.get(
-        typing.get_origin(option) or option, getattr(option, "__name__", str(option))
-    )
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false", list: "a list", tuple: "a list", dict: "a mapping"}
+    return {**words, type(None): "null"}.get(typing.get_origin(option) or option, getattr(option, "__name__", str(option)))

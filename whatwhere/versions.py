@@ -32,4 +32,5 @@ def check_simulator() -> None:
     for name, pinned in (("mujoco", MUJOCO), ("robosuite", ROBOSUITE)):
         found = installed(name)
         if found != pinned:
-            raise BadInput(f"{name}: found {found or 'none'}, needs exactly {pinned} (other versions break or change contacts); run: pip install {name}=={pinned}")
+            why = f"other versions break or change contacts; run: pip install {name}=={pinned}"
+            raise BadInput(f"{name}: found {found or 'none'}, needs exactly {pinned} ({why})")

@@ -1,7 +1,8 @@
 """One control step of a robosuite environment without the Python of its inner loop.
 
-robosuite 1.5.2 runs 25 physics substeps a control step at 20 Hz, and in each of them its controllers and every observable in Python. `FastControl` leaves the goals of a
-control step to robosuite's own `set_goal` (action scaling, clipping, reference frames, goal modes, gripper speed), runs the 25 substeps with compiled laws, and computes no observables.
+robosuite 1.5.2 runs 25 physics substeps a control step at 20 Hz, and in each of them its controllers and every observable in Python. `FastControl` leaves the
+goals of a control step to robosuite's own `set_goal` (action scaling, clipping, reference frames, goal modes, gripper speed), runs the substeps with compiled
+laws, and computes no observables.
 """
 
 from __future__ import annotations
@@ -10,27 +11,22 @@ from typing import Any
 
 import mujoco
 import numpy as np
-
+from robosuite.controllers.parts.gripper.gripper_controller import GripperController
 from robosuite.robots import FixedBaseRobot
 
+from envs.control import snapshot
 from envs.control.laws import LAWS, HeldLaw, Law, covered
-
-CONTROLLER_STATE = (
-    "goal_pos", "goal_ori", "goal_qpos", "goal_qvel", "goal_torque", "_goal_update_mode",
-    "origin_pos", "origin_ori", "init_pos", "init_ori", "initial_joint", "kp", "kd",
-)  # fmt: skip
-"""What robosuite's part controllers carry from one control step to the next."""
 
 
 class FastControl:
-    """Does to the physics what `env.step(action)` does, several times faster.
+    """Does to the physics what `env.step(action)` does, to the last bit and about 3.5 times faster.
 
-    Covered: Panda and other fixed or wheeled robots with the composite controllers `BASIC` or `HYBRID_MOBILE_BASE` and the parts `OSC_POSE`, `OSC_POSITION`, `JOINT_POSITION`,
-    `GRIP` and base `JOINT_VELOCITY`, without interpolation. For anything else `is_fast` is False and robosuite's own loop runs, only without observables.
+    Covered: fixed and wheeled robots (Panda, PandaOmron, …) with the composite controllers `BASIC` or `HYBRID_MOBILE_BASE` and the parts `OSC_POSE`,
+    `OSC_POSITION`, `JOINT_POSITION`, `GRIP` and base `JOINT_VELOCITY`, without interpolation. For anything else, or where compiled code rounds otherwise than
+    NumPy, `is_fast` is False and robosuite's own loop runs, only without observables.
 
-    States agree with robosuite's to rounding error (a test holds them within 1e-10 over 200 random steps); the same actions give the same bytes on the same machine. Goals live in
-    robosuite's controller objects, so `env.step` and `step` may be mixed. Not touched: observables, the robots' `recent_…` buffers, reward, done, rendering.
-    As with `env.step`, positions derived from `qpos` (`xpos`, `site_xpos`, contacts) are those of the last substep's beginning: 2 ms old.
+    Goals live in robosuite's controller objects, so `env.step` and `step` may be mixed. Not touched: observables, the robots' `recent_…` buffers, reward, done,
+    rendering. As after `env.step`, what is derived from `qpos` (`xpos`, `site_xpos`, contacts) is that of the last substep's beginning, 2 ms old.
     """
 
     def __init__(self, env: Any) -> None:
@@ -43,14 +39,19 @@ class FastControl:
         return self._fast
 
     def reset(self) -> None:
-        """Call after `env.reset()`, and after the robot was moved by hand: controllers take the present pose as goal and posture, grippers and buffers start anew.
+        """Call after `env.reset()` and after whatever moved the robot since.
 
-        Equal to what `env.reset()` itself did if nothing moved since; a function of the present joint positions alone. `qacc_warmstart` is not touched.
+        If nothing moved it, everything stays as `env.reset()` left it. Otherwise controllers take the present pose as goal and posture, and grippers start
+        anew: a function of the present joint positions alone, whatever noise `env.reset()` had drawn. The solver's warm start is not touched.
         """
+        if not all(_as_reset(part) for robot in self.env.robots for part in robot.part_controllers.values()):
+            self._take_present_pose()
+        self._bind()
+
+    def _take_present_pose(self) -> None:
         model, data = self.env.sim.model._model, self.env.sim.data._data
-        mujoco.mj_kinematics(model, data)
-        mujoco.mj_comPos(model, data)
-        mujoco.mj_crb(model, data)
+        for update in (mujoco.mj_kinematics, mujoco.mj_comPos, mujoco.mj_crb):  # all that the controllers read; mj_forward would change the warm start
+            update(model, data)
         for robot in self.env.robots:
             for part in robot.part_controllers.values():
                 part.new_update = True
@@ -62,7 +63,6 @@ class FastControl:
                     robot.gripper[arm].current_action = np.zeros(robot.gripper[arm].dof)
             robot.composite_controller.update_state()
             robot.composite_controller.reset()
-        self._bind()
 
     def step(self, action: np.ndarray) -> None:
         """One control step with `action` (a,), taken as float64 and left unchanged (robosuite's mobile base rotates it in place).
@@ -72,11 +72,11 @@ class FastControl:
         env = self.env
         action = np.array(action, dtype=np.float64)
         if action.shape != (env.action_dim,) or not np.isfinite(action).all():
-            raise ValueError(f"action: needs {env.action_dim} finite numbers, found shape {action.shape}{'' if np.isfinite(action).all() else ' with NaN or infinity'}")
-        if self._model is not env.sim.model._model:
-            self._bind()  # env.reset() with hard_reset=True made another simulation
+            raise ValueError(f"action: needs {env.action_dim} finite numbers, found shape {action.shape}, {np.isfinite(action).sum()} of them finite")
         env.timestep += 1
         substeps = int(env.control_timestep / env.model_timestep)
+        if any(robot.composite_controller is not bound for robot, bound in zip(env.robots, self._controllers, strict=True)):
+            self._bind()  # every env.reset() makes new controllers, with hard_reset=True another simulation too
         if self._fast:
             self._step_fast(action, substeps)
         else:
@@ -84,38 +84,12 @@ class FastControl:
         env.cur_time += env.control_timestep
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next `step` depends on, as plain lists, numbers and strings (JSON keeps it exactly)."""
-        model, data = self.env.sim.model._model, self.env.sim.data._data
-        physics = np.empty(mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION))
-        mujoco.mj_getState(model, data, physics, mujoco.mjtState.mjSTATE_INTEGRATION)
-        robots = []
-        for robot in self.env.robots:
-            parts = {name: {key: _plain(getattr(part, key)) for key in CONTROLLER_STATE if hasattr(part, key)} for name, part in robot.part_controllers.items()}
-            grippers = {arm: _plain(robot.gripper[arm].current_action) for arm in robot.arms if robot.has_gripper[arm]}
-            robots.append({"parts": parts, "grippers": grippers})
-        return {"physics": physics.tolist(), "timestep": int(self.env.timestep), "cur_time": float(self.env.cur_time), "robots": robots}
+        """Everything that the next `step` depends on, as plain lists, numbers and strings (JSON keeps it exactly). Without the state of interpolators."""
+        return snapshot.take(self.env)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Goes back to `state`: the same actions then give the same bytes. Derived quantities are brought up to date. Raises ValueError if it is of another model or robot."""
-        env, model, data = self.env, self.env.sim.model._model, self.env.sim.data._data
-        physics = np.asarray(state["physics"], dtype=np.float64)
-        size = mujoco.mj_stateSize(model, mujoco.mjtState.mjSTATE_INTEGRATION)
-        if physics.shape != (size,):
-            raise ValueError(f"state: physics has shape {physics.shape}, this model needs ({size},)")
-        found, needed = [sorted(robot["parts"]) for robot in state["robots"]], [sorted(robot.part_controllers) for robot in env.robots]
-        if found != needed:
-            raise ValueError(f"state: controllers {found}, this environment has {needed}")
-        mujoco.mj_setState(model, data, physics, mujoco.mjtState.mjSTATE_INTEGRATION)
-        mujoco.mj_forward(model, data)
-        mujoco.mj_setState(model, data, physics, mujoco.mjtState.mjSTATE_INTEGRATION)  # mj_forward has moved the solver's warm start
-        for robot, saved in zip(env.robots, state["robots"], strict=True):
-            for name, part in robot.part_controllers.items():
-                for key, value in saved["parts"][name].items():
-                    setattr(part, key, np.array(value, dtype=np.float64) if isinstance(value, list) else value)
-                part.new_update = True
-            for arm, value in saved["grippers"].items():
-                robot.gripper[arm].current_action = np.array(value, dtype=np.float64)
-        env.timestep, env.cur_time = state["timestep"], state["cur_time"]
+        """Goes back to `state`: the same actions then give the same bytes. Raises ValueError if it is of another model or other controllers."""
+        snapshot.put_back(self.env, state)
 
     def _bind(self) -> None:
         """Finds the controllers that the last `env.reset()` made, and the simulator's memory."""
@@ -129,25 +103,33 @@ class FastControl:
             self._laws = [LAWS[type(part)](robot, name, self._mass) for robot in self.env.robots for name, part in robot.part_controllers.items()]
 
     def _step_fast(self, action: np.ndarray, substeps: int) -> None:
-        if any(robot.composite_controller is not bound for robot, bound in zip(self.env.robots, self._controllers, strict=True)):
-            self._bind()  # every env.reset() makes new controllers
         model, data, mass = self._model, self._data, self._mass
+        laws = [law for law in self._laws if law.robot._enabled_parts.get(law.name, False)]
+        running: list[Any] = [law for law in laws if not isinstance(law, HeldLaw)]
         mujoco.mj_step1(model, data)
-        laws = self._set_goals(action)
+        stale = not all(law.controller.new_update for law in self._laws)
+        if stale:  # after env.reset(), robosuite's first substep runs on what the controllers saw when they were made, before gripper and objects were placed
+            self.env._pre_action(action, True)
+        else:
+            self._set_goals(action)
+        for law in laws:
+            law.controller.new_update = True
+            law.prepare()
         for substep in range(substeps):
             if substep:
                 mujoco.mj_step1(model, data)
-            mujoco.mj_fullM(model, mass, data.qM)
-            for law in laws:
-                law()
+            if substep or not stale:
+                mujoco.mj_fullM(model, mass, data.qM)
+                for law in running:
+                    law()
             mujoco.mj_step2(model, data)
         for robot in self.env.robots:
             robot.composite_controller.update_state()  # a wheeled robot sets its next goal from this, the last substep's, base pose
-        for law in self._laws:
+        for law in laws:
             law.observe()
 
-    def _set_goals(self, action: np.ndarray) -> list[Any]:
-        """robosuite's own `set_goal` of every robot; returns the laws to run in each substep."""
+    def _set_goals(self, action: np.ndarray) -> None:
+        """robosuite's own `set_goal` of every robot."""
         for law in self._laws:
             law.observe()
             law.controller.new_update = False  # all that set_goal needs has been observed
@@ -157,14 +139,6 @@ class FastControl:
                 robot.composite_controller.update_state()
             robot.composite_controller.set_goal(action[start : start + robot.action_dim])
             start += robot.action_dim
-        running = []
-        for law in self._laws:
-            law.controller.new_update = True
-            if law.robot._enabled_parts.get(law.name, False):
-                law.prepare()
-                if not isinstance(law, HeldLaw):
-                    running.append(law)
-        return running
 
     def _step_stock(self, action: np.ndarray, substeps: int) -> None:
         """robosuite's `MujocoEnv.step` without observables, reward and done."""
@@ -181,5 +155,8 @@ class FastControl:
                 env.sim.step()
 
 
-def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+def _as_reset(part: Any) -> bool:
+    """Whether a part controller is as `env.reset()` left it, and its joints where it saw them."""
+    # robosuite opens the gripper only after it made that controller
+    unmoved = isinstance(part, GripperController) or np.array_equal(part.joint_pos, part.sim.data.qpos[part.qpos_index])
+    return unmoved and not part.new_update

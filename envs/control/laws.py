@@ -1,10 +1,11 @@
 """The control law of one physics substep for each kind of robosuite's part controllers: the same operations in the same order, without the rest.
 
-robosuite 1.5.2 spends most of a substep on names, copies and repeated Jacobians. Here indices and memory are bound once, a Jacobian is asked for once, and robosuite's own compiled
-functions (`utils/control_utils.py`) still do the linear algebra, because their rounding is part of the result: arms under random actions are chaotic, so that a law that
-differs in the last bit is 1e-5 away after 200 control steps.
+robosuite 1.5.2 spends most of a substep on names, copies and repeated Jacobians. Here indices and memory are bound once and a Jacobian is asked for once;
+robosuite's own compiled functions (`utils/control_utils.py`) still do the linear algebra, because their rounding is part of the result: arms under random
+actions are chaotic, so that a law that differs in the last bits (Cholesky factors instead of pseudo-inverses) was 1e-5 away after 200 control steps.
 
-A law is called between `mj_step1` and `mj_step2`. Goals, gains and modes stay in robosuite's controller objects: `prepare` reads them once a control step, after robosuite's own `set_goal`.
+A law is called between `mj_step1` and `mj_step2`. Goals, gains and modes stay in robosuite's controller objects: `prepare` reads them once a control step,
+after robosuite's own `set_goal`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from robosuite.controllers.parts.mobile_base.joint_vel import MobileBaseJointVel
 from robosuite.environments.robot_env import RobotEnv
 from robosuite.robots import FixedBaseRobot, WheeledRobot
 
-from envs.control.operational_space import arm_torques, rounds_like_numpy
+from envs.control.torques import arm_torques, joint_torques, rounds_like_numpy
 
 
 class Law:
@@ -32,8 +33,7 @@ class Law:
         self.name, self.robot, self.controller, self.mass = name, robot, robot.part_controllers[name], mass
         self.model, self.data = robot.sim.model._model, robot.sim.data._data
         self.qpos, self.qvel, self.bias, self.ctrl = self.data.qpos, self.data.qvel, self.data.qfrc_bias, self.data.ctrl  # views, not copies
-        self.actuators = _index(robot._ref_actuators_indexes_dict[name])
-        self.qpos_at, self.qvel_at = _index(self.controller.qpos_index), _index(self.controller.qvel_index)
+        self.actuators = np.asarray(robot._ref_actuators_indexes_dict[name], dtype=np.int64)
 
     def observe(self) -> None:
         """Gives the controller what its `set_goal` reads of the present state, without the rest of its `update`."""
@@ -42,9 +42,10 @@ class Law:
         """Reads goals and gains for the coming control step."""
         self.low, self.high = self.model.actuator_ctrlrange[self.actuators].T
 
-    def command(self, values: np.ndarray) -> None:
-        """Sends `values` (actuators,), clipped to the actuators' range."""
-        self.ctrl[self.actuators] = np.minimum(np.maximum(values, self.low), self.high)
+    @property
+    def index(self) -> np.ndarray:
+        """Addresses (3, j) of the joints in qpos and qvel, and of their actuators in ctrl."""
+        return np.array([self.controller.qpos_index, self.controller.qvel_index, self.actuators], dtype=np.int64)
 
 
 class ArmLaw(Law):
@@ -62,8 +63,7 @@ class ArmLaw(Law):
         self.rows = tuple(self.jacobians)
         poses = [(data.site_xpos[site], data.site_xmat[site].reshape(3, 3)) for site in (self.hand, self.base)]
         self.position, self.rotation = poses[0]
-        index = np.array([controller.qpos_index, controller.qvel_index, robot._ref_actuators_indexes_dict[name]], dtype=np.int64)
-        self.arguments = (mass, self.jacobians, self.qpos, self.qvel, self.bias, *poses, self.goal, self.gains, index)
+        self.arguments = (mass, self.jacobians, self.qpos, self.qvel, self.bias, *poses, self.goal, self.gains, self.index)
 
     def observe(self) -> None:
         self.controller.ref_pos[:] = self.position
@@ -90,28 +90,32 @@ class JointLaw(Law):
 
     def __init__(self, robot: Any, name: str, mass: np.ndarray) -> None:
         super().__init__(robot, name, mass)
-        self.block = np.ix_(np.asarray(self.controller.qvel_index), np.asarray(self.controller.qvel_index))
+        joints = len(self.controller.qpos_index)
+        self.goal, self.gains = np.zeros(joints), np.zeros((4, joints))
+        self.arguments = (mass, self.qpos, self.qvel, self.bias, self.goal, self.gains, self.index)
 
     def observe(self) -> None:
-        self.controller.joint_pos = np.array(self.qpos[self.qpos_at])
+        self.controller.joint_pos = np.array(self.qpos[self.controller.qpos_index])
 
     def prepare(self) -> None:
         super().prepare()
-        self.goal = np.array(self.controller.goal_qpos, dtype=np.float64)
+        self.goal[:] = self.controller.goal_qpos
+        self.gains[:] = self.controller.kp, self.controller.kd, self.low, self.high
+        self.compensated = bool(self.controller.use_torque_compensation)
 
     def __call__(self) -> None:
-        torques = (self.goal - self.qpos[self.qpos_at]) * self.controller.kp - self.qvel[self.qvel_at] * self.controller.kd
-        if self.controller.use_torque_compensation:
-            torques = np.dot(np.asfortranarray(self.mass[self.block]), torques) + self.bias[self.qvel_at]
-        self.command(torques)
+        joint_torques(*self.arguments, self.compensated, self.ctrl)
 
 
 class HeldLaw(Law):
-    """A part whose command does not depend on the state between two goals: gripper (`GRIP`) and mobile base (`JOINT_VELOCITY`). Sent once a control step; `mj_step` leaves `ctrl` as it is."""
+    """A part whose command does not depend on the state between two goals: gripper (`GRIP`) and mobile base (`JOINT_VELOCITY`).
+
+    Sent once a control step: `mj_step` leaves `ctrl` as it is.
+    """
 
     def prepare(self) -> None:
         super().prepare()
-        self.command(self.controller.run_controller())
+        self.ctrl[self.actuators] = np.clip(self.controller.run_controller(), self.low, self.high)
 
 
 LAWS: dict[type, type[ArmLaw] | type[JointLaw] | type[HeldLaw]] = {
@@ -133,18 +137,11 @@ def covered(env: Any) -> bool:
             interpolators = (getattr(controller, name, None) for name in ("interpolator", "interpolator_pos", "interpolator_ori"))
             if type(controller) not in LAWS or any(one is not None for one in interpolators):
                 return False
-            if isinstance(controller, OperationalSpaceController):
-                if controller.num_ref_sites != 1 or not rounds_like_numpy(controller.joint_dim, robot.sim.model.nv):
-                    return False
+            if isinstance(controller, OperationalSpaceController) and controller.num_ref_sites != 1:
+                return False
+            if not rounds_like_numpy(len(controller.qvel_index), robot.sim.model.nv):
+                return False
     return True
-
-
-def _index(addresses: Any) -> slice | np.ndarray:
-    """`addresses` as a slice where they follow each other (a view instead of a copy), else as an array."""
-    found = np.asarray(addresses, dtype=np.int64)
-    if len(found) and np.array_equal(found, np.arange(found[0], found[0] + len(found))):
-        return slice(int(found[0]), int(found[0]) + len(found))
-    return found
 
 
 def _moves(model: mujoco.MjModel, body: int) -> bool:

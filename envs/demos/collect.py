@@ -64,8 +64,8 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        horizon = f"-horizon{self.horizon}" if self.horizon else ""
-        return Path(self.out or f"data/{self.task}/{self.source}-seed{self.seed}-noise{self.noise:g}-{self.rendering}{self.size}{horizon}")
+        rarely = (f"-gap{self.frame_gap}" if self.frame_gap != 4 else "") + (f"-horizon{self.horizon}" if self.horizon else "")
+        return Path(self.out or f"data/{self.task}/{self.source}-seed{self.seed}-noise{self.noise:g}-{self.rendering}{self.size}{rarely}")
 
     def content(self) -> dict[str, Any]:
         """What the files depend on: all that must be the same for a run to continue in a folder."""

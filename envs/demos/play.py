@@ -135,7 +135,7 @@ class Player:
         from envs.experts import EXPERTS
 
         _, first = env.reset(seed=seed, options={"episode": take})
-        info, num_actions = first, int(np.prod(env.action_space.shape))
+        info, num_actions = first, env.action_space.shape[0]  # type: ignore[index]
         shares = SHARES if num_actions == NUM_ACTIONS else BASE_SHARES
         name = str(rng.choice(list(shares), p=list(shares.values())))
         if name == "expert":

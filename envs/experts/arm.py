@@ -20,12 +20,13 @@ DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 NOISE_MEMORY = 0.7  # correlation of the noise from one step to the next: it pushes away instead of shaking
 NOISE_TURN = 0.2  # turns get this share of the noise
+NOISE_STILL = 0.4  # and everything this share where the expert hardly moves: off the way by centimetres, at the cube by millimetres
 
 
 class ArmExpert:
     """`act` gives the corrective action, `perturb` what is to be executed: the same, with noise on the arm's six numbers.
 
-    noise: standard deviation in units of the action; 0.3 drives the gripper off its way by about a centimetre.
+    noise: standard deviation in units of the action at full speed, 0.3 being a good dose for demonstrations.
     """
 
     def __init__(self, noise: float = 0.0, rng: np.random.Generator | None = None) -> None:
@@ -47,9 +48,11 @@ class ArmExpert:
         """The action to execute; the gripper's number is left alone."""
         if self.noise == 0:
             return action
-        scale = self.noise * np.sqrt(1 - NOISE_MEMORY**2) * np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
-        self._push = NOISE_MEMORY * self._push + scale * self.rng.standard_normal(6)
-        return np.append(np.clip(action[:6] + self._push, -1, 1), action[6])
+        fresh = np.sqrt(1 - NOISE_MEMORY**2) * self.rng.standard_normal(6)
+        self._push = NOISE_MEMORY * self._push + fresh
+        speed = float(np.clip(np.abs(action[:3]).max(), NOISE_STILL, 1.0))
+        scale = self.noise * speed * np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
+        return np.append(np.clip(action[:6] + scale * self._push, -1, 1), action[6])
 
 
 def command(info: dict[str, Any], displacement: np.ndarray, yaw: float, gripper: float) -> np.ndarray:

@@ -19,6 +19,9 @@ class ZeroPolicy:
     def act(self, info: dict[str, Any]) -> np.ndarray:
         return np.zeros(self.action_dim)
 
+    def perturb(self, action: np.ndarray) -> np.ndarray:
+        return action
+
 
 class RandomPolicy:
     """Uniform actions, drawn anew at each step."""
@@ -32,3 +35,6 @@ class RandomPolicy:
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
         return self.rng.uniform(-1.0, 1.0, self.action_dim)
+
+    def perturb(self, action: np.ndarray) -> np.ndarray:
+        return action

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from envs.rendering.gl import prepare_gl
-from envs.rendering.renderer import RENDERINGS, Renderer
+
+if TYPE_CHECKING:
+    from envs.rendering.renderer import RENDERINGS, Renderer
 
 __all__ = ["RENDERINGS", "Renderer", "prepare_gl"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("RENDERINGS", "Renderer"):  # imports mujoco, which fails where MUJOCO_GL names a back-end that is not there: prepare_gl() first
+        from envs.rendering import renderer
+
+        return getattr(renderer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,29 +1,30 @@
 """Which OpenGL back-end draws off screen: EGL, else OSMesa, found by trying each in a process of its own.
 
-A failed attempt can leave the OpenGL libraries of a process in a state from which it does not recover, hence the
-subprocess. The answer is kept in environment variables, so that workers do not ask again.
+A failed attempt can leave the OpenGL libraries of a process in a state from which they do not recover, hence the
+subprocess. The answer is kept in an environment variable, so that worker processes do not ask again.
 """
 
 from __future__ import annotations
 
-import importlib
+import contextlib
+import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from whatwhere.errors import BadInput
 
 BACKENDS = ("egl", "osmesa")
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")
-REMEDY = "no OpenGL back-end draws off screen; install libegl1 and libgl1-mesa-dri (EGL) or libosmesa6: apt-get install libegl1 libgl1-mesa-dri"
+REMEDY = "rendering: no OpenGL back-end draws off screen (tried EGL and OSMesa); run: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (EGL) or libosmesa6 (OSMesa)"
+PROBE_TIMEOUT_S = 60
 
-_FOUND = "WHATWHERE_GL"  # "egl:llvmpipe (LLVM 15.0.6, 256 bits)", set by the first process that looked
+FOUND = "WHATWHERE_GL"  # "egl:llvmpipe (LLVM 15.0.6, 256 bits)", set by the first process that looked
 _PROBE = """
-import sys
-name = sys.argv[1]
-context_of = __import__("mujoco." + name, fromlist=["GLContext"]).GLContext
-context = context_of(64, 64)
+import importlib, sys
+context = importlib.import_module("mujoco." + sys.argv[1]).GLContext(64, 64)
 context.make_current()
 from OpenGL import GL
 print("renderer=" + GL.glGetString(GL.GL_RENDERER).decode())
@@ -31,20 +32,29 @@ print("renderer=" + GL.glGetString(GL.GL_RENDERER).decode())
 
 
 def prepare_gl() -> tuple[str, str]:
-    """The back-end ("egl" or "osmesa") and the renderer's name; call before the first use of OpenGL, and as often as you like.
+    """The back-end ("egl" or "osmesa") and the name of its renderer. To be called before the first use of OpenGL, by every process.
 
-    Sets MUJOCO_GL and PYOPENGL_PLATFORM. A software renderer is named once on stderr. Raises BadInput if nothing draws.
+    Sets MUJOCO_GL and PYOPENGL_PLATFORM, trying first what MUJOCO_GL asks for. A software renderer is named once on stderr.
+    Raises BadInput if nothing draws.
     """
-    if _FOUND not in os.environ:
-        os.environ[_FOUND] = ":".join(_search())
-    backend, renderer = os.environ[_FOUND].split(":", 1)
+    backend, _, renderer = os.environ.get(FOUND, "").partition(":")
+    if backend not in BACKENDS:
+        backend, renderer = _search()
+        os.environ[FOUND] = f"{backend}:{renderer}"
     os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = backend
-    _import_before_mesa()
+    # One thread draws: at the sizes used here Mesa's drawing threads cost more than they bring, and workers share the cores.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    _load_triton_before_mesa()
     return backend, renderer
 
 
+def is_software(renderer: str) -> bool:
+    """Whether the renderer of that name draws on the processor."""
+    return any(word in renderer.lower() for word in SOFTWARE)
+
+
 def gl_context(width: int, height: int) -> Any:
-    """An off-screen context of the back-end that `prepare_gl` found. Belongs to the thread that makes it current."""
+    """An off-screen context, not yet current. A context belongs to the thread that makes it current, and does not survive a fork."""
     backend, _ = prepare_gl()
     return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
 
@@ -52,28 +62,39 @@ def gl_context(width: int, height: int) -> Any:
 def _search() -> tuple[str, str]:
     wish = os.environ.get("MUJOCO_GL", "").lower()
     for backend in sorted(BACKENDS, key=lambda name: name != wish):
-        renderer = _probe(backend)
-        if renderer is None:
-            continue
-        if any(word in renderer.lower() for word in SOFTWARE):
-            print(f"rendering: {backend} draws in software ({renderer}): no GPU was found, frames take longer", file=sys.stderr, flush=True)
-        return backend, renderer
+        renderer = probe(backend)
+        if renderer is not None:
+            if is_software(renderer):
+                print(f"rendering: no GPU was found, so {backend.upper()} draws on the processor ({renderer})", file=sys.stderr, flush=True)
+            return backend, renderer
     raise BadInput(REMEDY)
 
 
-def _probe(backend: str) -> str | None:
-    """The name of the renderer behind `backend`, or None if it does not work."""
+def probe(backend: str) -> str | None:
+    """The name of the renderer behind `backend`, or None if it does not work here."""
     environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
     try:
-        done = subprocess.run([sys.executable, "-c", _PROBE, backend], env=environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run([sys.executable, "-c", _PROBE, backend], env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         return None
-    lines = [line for line in done.stdout.splitlines() if line.startswith("renderer=")]
-    return lines[0].removeprefix("renderer=") if lines and done.returncode == 0 else None
+    names = [line.removeprefix("renderer=") for line in done.stdout.splitlines() if line.startswith("renderer=")]
+    return names[0] if names and done.returncode == 0 else None
 
 
-def _import_before_mesa() -> None:
-    """Loads triton's LLVM before Mesa's: the other way round its symbols clash and the process dies (torchvision imports triton)."""
-    if "triton._C.libtriton" in sys.modules or importlib.util.find_spec("triton") is None:
+def _load_triton_before_mesa() -> None:
+    """Loads the LLVM in triton before the one in Mesa: the other way round a later `import torchvision` kills the process.
+
+    Where Mesa was in use before, it is too late to do so: then only torchvision imported by the user earlier helps.
+    """
+    name = "triton._C.libtriton"
+    if name in sys.modules or importlib.util.find_spec("triton") is None or _is_mesa_loaded():
         return
-    importlib.import_module("triton._C.libtriton")
+    with contextlib.suppress(ImportError):  # a broken triton: torchvision does without it
+        importlib.import_module(name)
+
+
+def _is_mesa_loaded() -> bool:
+    try:
+        return "libLLVM" in Path("/proc/self/maps").read_text(encoding="utf-8", errors="replace")
+    except OSError:  # not Linux
+        return False

@@ -18,7 +18,7 @@ MARGIN = 1.02  # on bounding spheres: a decimated mesh may stand out a little
 
 # What may change in the physics model while it runs, and must then show in the next picture.
 FOLLOWED = (
-    *("geom_rgba", "geom_matid", "geom_size", "geom_pos", "geom_quat", "mat_rgba", "site_rgba", "site_size", "site_pos", "site_quat"),
+    *("geom_rgba", "geom_matid", "geom_size", "geom_pos", "geom_quat", "mat_rgba", "site_rgba", "site_size", "site_pos", "site_quat", "geom_rbound"),
     *("body_pos", "body_quat", "cam_pos", "cam_quat", "cam_fovy", "cam_intrinsic", "cam_sensorsize"),
     *("light_pos", "light_dir", "light_diffuse", "light_ambient", "light_specular", "light_active"),
 )
@@ -108,16 +108,15 @@ class Renderer:
             mujoco.mj_tendon(self._model, self._data)
 
     def _leave_out_unseen(self, aspect: float) -> None:
-        """Hides the geoms whose bounding sphere is outside the camera's pyramid of view: the same pixels, sooner."""
+        """Hides the geoms whose bounding sphere is wholly outside the camera's pyramid of view: the same pixels, sooner."""
         model, data, camera = self._model, self._data, self._camera.fixedcamid
         if model.cam_projection[camera] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE or model.cam_sensorsize[camera].any():
             model.geom_group[:] = self._groups
             return
         there = (data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)  # (ngeom, 3): right, up, backwards
         slope = np.tan(np.deg2rad(model.cam_fovy[camera]) / 2) * np.array([aspect, 1.0])
-        steep = np.sqrt(1 + slope**2)
         radius, depth = model.geom_rbound * MARGIN, -there[:, 2]
-        outside = (np.abs(there[:, :2]) > depth[:, None] * slope + radius[:, None] * steep).any(axis=1) | (depth < -radius)
+        outside = (np.abs(there[:, :2]) > depth[:, None] * slope + radius[:, None] * np.sqrt(1 + slope**2)).any(axis=1) | (depth < -radius)
         model.geom_group[:] = np.where(outside & (radius > 0), HIDDEN, self._groups)  # planes have no radius
 
     def _geom_ids(self, pixels: np.ndarray) -> np.ndarray:

@@ -10,13 +10,13 @@ import numpy as np
 from robosuite.controllers import load_composite_controller_config
 from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
 from robosuite.models.tasks import ManipulationTask
-from robosuite.utils.mjcf_utils import array_to_string, new_element, new_site
+from robosuite.utils.mjcf_utils import array_to_string, new_element
 
 from envs.success import distance_xy_m, is_still
 from envs.tasks.floor import FloorArena
 
+# The first is the target.
 PADS = {"red_pad": (0.85, 0.08, 0.08, 1.0), "green_pad": (0.08, 0.6, 0.12, 1.0), "blue_pad": (0.1, 0.2, 0.85, 1.0)}
-TARGET = "red_pad"
 PAD_RADIUS_M = 0.15  # the tolerance, drawn: success means that the scored point is over the pad
 REGION_HALF_M = 2.0  # pads and base start in a square of 4 × 4 m
 PAD_GAP_M = 0.6  # least distance of pad centres
@@ -28,6 +28,7 @@ AXIS_TO_ARM_M = 0.21  # the base turns about a vertical axis 21 cm behind the ar
 SCORED_AHEAD_M = 0.60
 
 FORWARD_M_S, LEFT_M_S, TURN_RAD_S = 0.7, 0.7, 1.2  # what an action of 1 asks for; together inside the actuators' ranges in every direction (1, 1, 1.5)
+SERVO_LEAD_S = 0.08  # half a control step, in which the command stays as it is, and the servos' lag (54 kg / 1000 N s/m)
 BASE_FRICTION = 5.0  # N and N m; see _load_model
 
 TOLERANCE_M = 0.15
@@ -60,20 +61,18 @@ class NavigateTo(ManipulationEnv):
             options["controller_configs"] = holding_controllers()
         super().__init__(robots=robots, **{**defaults, **quiet, **options})
 
-    # ---- robosuite's side: model, references, reset, reward ----
+    # ---- the scene
 
     def _load_model(self) -> None:
         super()._load_model()
-        self.robots[0].init_qpos, self.robots[0].init_torso_qpos = FOLDED_ARM, np.array([TORSO_M])  # also what the arm's null-space control returns to
+        self.robots[0].init_qpos, self.robots[0].init_torso_qpos = FOLDED_ARM, np.array([TORSO_M])
         robot = self.robots[0].robot_model
         robot.set_base_xpos([AXIS_TO_ARM_M, 0, 0])  # so that the base's joint positions are its centre in the world
         base = robot.worldbody.find(".//body[@name='mobilebase0_base']")
         for joint in base.findall("joint"):
             # Stock has 250 N (N m) of dry friction under velocity servos of 1000 N s/m: a base that stands still below 0.25 m/s and is 0.25 m/s too slow above.
             joint.set("frictionloss", array_to_string([BASE_FRICTION]))
-        scored = (SCORED_AHEAD_M - AXIS_TO_ARM_M, 0, 0)
-        base.append(new_site("scored_point", pos=scored, size=(0.01,), rgba=(0, 0, 0, 0), group=1))
-        # Straight down from 2.5 m above the front half of the base: a map about the robot, one scale all over the floor (15 px/m at 96 px), ± 3.2 m, every heading alike.
+        # Straight down from 2.5 m above the base's front half: a map about the robot, ± 3.2 m at one scale (15 px/m at 96 px), every heading alike.
         base.append(_camera("robot0_mast", position=(0.07, 0, 2.5), pitch_down_deg=90, fovy=105))
         # From the front edge, from the bumper to the horizon: where the pad is to the centimetre at the goal.
         base.append(_camera("robot0_front", position=(0.17, 0, 0.75), pitch_down_deg=48, fovy=90))
@@ -112,7 +111,7 @@ class NavigateTo(ManipulationEnv):
     def _check_success(self) -> bool:
         return self.is_success()
 
-    # ---- the start of an episode ----
+    # ---- an episode's start
 
     def sample_start(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """`base` (3,): centre x, y in metres and heading in radians; `pads` (3, 2): centres in the order of PADS."""
@@ -138,7 +137,7 @@ class NavigateTo(ManipulationEnv):
         robot.composite_controller.update_state()
         robot.composite_controller.reset()
 
-    # ---- control ----
+    # ---- control
 
     def full_action(self, action: np.ndarray) -> np.ndarray:
         """(forward, left, turn) in [-1, 1] → robosuite's 13: arm joints 7 (rad), torso 1 (m), base 3, gripper 1, base mode 1.
@@ -146,17 +145,17 @@ class NavigateTo(ManipulationEnv):
         Arm and torso hold their pose, the gripper rests; the mode concerns end-effector control only.
         robosuite's base controller takes velocities as shares of the actuators' ranges along the base's slide joints, which do not turn with the base,
         after a rotation by minus the turn since its last reset (JOINT_VELOCITY.set_goal in 1.5.2: the wrong way for velocities in the base frame). So here:
-        base frame → world by the heading, then that rotation undone.
+        base frame → world by the heading (the one it will have when the servos have followed), then that rotation undone.
         """
         forward, left, turn = np.clip(np.asarray(action, dtype=np.float64), -1, 1) * (FORWARD_M_S, LEFT_M_S, TURN_RAD_S)
-        heading = self.base_pose()[2]
+        heading = self.base_pose()[2] + SERVO_LEAD_S * self.base_velocity()[2]
         controller = self.robots[0].composite_controller.part_controllers["base"]
         turned = _yaw(self.sim.data.site_xmat[self._centre_site]) - _yaw(controller.init_ori)
         velocity = _rotation(turned + heading) @ np.array([forward, left])
         share = np.append(velocity, turn) / controller.actuator_max
         return np.concatenate([FOLDED_ARM, [TORSO_M], share, [0.0, 1.0]])
 
-    # ---- state ----
+    # ---- what is read of the state
 
     def base_pose(self) -> np.ndarray:
         """(3,): centre x, y in metres and heading in radians, in the world."""
@@ -188,7 +187,7 @@ class NavigateTo(ManipulationEnv):
             "base_velocity_base": self.base_velocity(),
         }
 
-    # ---- scoring ----
+    # ---- an episode's course
 
     def begin(self) -> None:
         """Clears what is remembered of an episode; called when the state was set anew."""

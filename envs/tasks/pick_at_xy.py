@@ -22,7 +22,7 @@ class PickAtXY(TableTask):
 
     version = "0"
     instruction = "pick up the red cube"
-    default_horizon = 90
+    default_horizon = 75
     cubes = (Cube("target", 0.02, RED), Cube("distractor_green", 0.02, GREEN), Cube("distractor_blue", 0.02, BLUE))
 
     def begin(self) -> None:

@@ -22,7 +22,7 @@ class PlaceLeftOf(TableTask):
 
     version = "0"
     instruction = "put the red cube left of the green cube"
-    default_horizon = 140
+    default_horizon = 120
     cubes = (Cube("target", 0.02, RED), Cube("reference", 0.02, GREEN))
 
     def is_allowed(self, start: dict[str, np.ndarray]) -> bool:

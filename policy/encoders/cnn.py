@@ -45,7 +45,8 @@ class CnnKeypoints(nn.Module):
         self.dim, self.grid = WIDTHS[-1], (config.size // STRIDE, config.size // STRIDE)
         self.num_pooled, self.num_grids, self.num_tokens = 0, 1, self.grid[0] * self.grid[1]
         self.net = SmallCnn()
-        self.register_buffer("positions", cell_centres(self.grid), persistent=False)
+        # with stride 2 and kernels of 3, cell i looks at the neighbourhood of pixel 8·i, 3.5 px before the cell's centre
+        self.register_buffer("positions", cell_centres(self.grid) - (STRIDE - 1) / config.size, persistent=False)
 
     def forward(self, channels: Channels) -> Tokens:
         return Tokens(self.net(channels).flatten(2).transpose(1, 2), self.positions)  # (b, n, 96)

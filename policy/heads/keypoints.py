@@ -72,10 +72,12 @@ class CameraReader(nn.Module):
         keypoints = attention = None
         if self.spatial:
             x = self.tokens(tokens.placed)  # (b, n, width)
-            scores = self.scores(x) * self.log_sharpness.exp()
-            attention = scores.softmax(dim=1).transpose(1, 2)  # (b, q, n)
-            keypoints = attention @ tokens.positions  # (b, q, 2)
-            parts += [keypoints.flatten(1), (attention @ self.values(x)).flatten(1)]
+            with torch.autocast(x.device.type, enabled=False):  # coordinates need fp32: eight bits of bf16 are a third of a pixel
+                x = x.float()
+                scores = self.scores(x) * self.log_sharpness.exp()
+                attention = scores.softmax(dim=1).transpose(1, 2)  # (b, q, n)
+                keypoints = attention @ tokens.positions  # (b, q, 2)
+                parts += [keypoints.flatten(1), (attention @ self.values(x)).flatten(1)]
         if tokens.pooled.shape[1]:
             parts.append(self.pooled(tokens.pooled.flatten(1)))
         return torch.cat(parts, dim=-1), keypoints, attention

@@ -37,7 +37,7 @@ class VideoPrediction(nn.Module):
     ) -> tuple[Float[Tensor, ""], dict[str, float], Float[Tensor, "b 3 h w"]]:
         """Loss, figures to log, and the prediction. Frames in [0, 1]; P is always taken from the earlier frame (change=future)."""
         tokens = self.streams(m_channels(now, later), p_channels(now))
-        b, n, d = tokens.m_patches.shape
+        b, n, _ = tokens.m_patches.shape
         seen = torch.rand(b, n, 1, generator=generator, device=now.device) >= self.hidden
         tokens = dataclasses.replace(tokens, m_patches=torch.where(seen, tokens.m_patches, self.mask.to(tokens.m_patches.dtype)))
         patches = self.fusion(tokens).placed  # (b, n, d)

@@ -37,7 +37,7 @@ class FakeEnv:
         failure = None if np.isfinite(action).all() else "bad_action"
         if failure is None:
             self.position = self.position + 0.05 * np.clip(action[:2], -1, 1)
-        info = self._info() | {"failure": failure}
+        info: dict[str, Any] = self._info() | {"failure": failure}
         return self._obs(), float(info["success"]), info["success"] or failure is not None, self.steps >= self.horizon, info
 
     def step_chunk(self, actions: np.ndarray, on_step: Any = None) -> tuple[Any, ...]:

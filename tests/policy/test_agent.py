@@ -94,7 +94,10 @@ def test_wrong_observations_are_refused_in_one_line(key: str, value: Any, messag
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("options", "message"), [({"execute": 9}, "execute=9: must be 1 to 8"), ({"execute": 0}, "execute=0"), ({"ensemble": -1.0}, "ensemble=-1.0")])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"execute": 9}, "execute=9: must be 1 to 8"), ({"execute": 0}, "execute=0"), ({"ensemble": -1.0}, "ensemble=-1.0")],
+)
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         agent(**options)

@@ -11,7 +11,7 @@ def test_instructions_are_told_apart_and_stable() -> None:
     assert torch.allclose(bags.norm(dim=-1), torch.ones(4))
     assert (bags @ bags.T - torch.eye(4)).max() < 0.95
     assert torch.equal(bag_of_words("Pick the RED cube!"), bags[0])
-    assert int(bag_of_words("red").abs().argmax()) == 19  # CRC-32, not Python's hash, which changes from process to process
+    assert int(bag_of_words("red").abs().argmax()) == 15  # CRC-32, not Python's hash, which changes from process to process
     assert not bag_of_words("").any()
 
 

@@ -28,7 +28,10 @@ def test_methods_do_what_they_say() -> None:
     assert np.allclose(Affine.identity(4).normalise(data), data)
 
 
-@pytest.mark.parametrize("values", [{}, {"shift": [0.0]}, {"shift": [0.0], "scale": [0.0]}, {"shift": [0.0], "scale": [1.0, 1.0]}, {"shift": [float("nan")], "scale": [1.0]}])
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"shift": [0.0]}, {"shift": [0.0], "scale": [0.0]}, {"shift": [0.0], "scale": [1.0, 1.0]}, {"shift": [float("nan")], "scale": [1.0]}],
+)
 def test_bad_statistics_are_refused(values: dict[str, list[float]]) -> None:
     with pytest.raises(BadInput, match="normalisation"):
         Affine.from_dict(values)

@@ -79,7 +79,9 @@ def test_development_seeds_are_allowed_on_request() -> None:
 
 def test_the_folder_is_named_after_the_settings() -> None:
     assert SETTINGS.folder == Path("data/pick_at_xy/expert-seed5-noise0.2-fast32")
-    changed = [dataclasses.replace(SETTINGS, **{key: value}).folder for key, value in (("seed", 6), ("noise", 0.0), ("size", 48), ("frame_gap", 2), ("horizon", 50))]
+    changed = [
+        dataclasses.replace(SETTINGS, **{key: value}).folder for key, value in (("seed", 6), ("noise", 0.0), ("size", 48), ("frame_gap", 2), ("horizon", 50))
+    ]
     assert len({SETTINGS.folder, *changed}) == 6
 
 
@@ -194,19 +196,21 @@ def test_missing_demonstrations_are_bad_input(module: str, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_killed_at_any_moment_nothing_finished_is_lost(tmp_path: Path) -> None:
-    arguments = [f"{key}={value}" for key, value in dataclasses.asdict(SETTINGS).items() if value is not None] + ["num_workers=2", "n=6"]
-    clock, killed, folder = random.Random(0), tmp_path / "killed", tmp_path / "whole"
-    assert run("collect", *arguments, f"out={folder}").returncode == 0
-    for _ in range(10):
-        process = subprocess.Popen([sys.executable, "-m", "envs.demos.collect", *arguments, f"out={killed}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(clock.uniform(1, 12))
-        finished = {path.name: path.read_bytes() for path in killed.glob("episode_*.hdf5")} if killed.exists() else {}
+    arguments = [f"{key}={value}" for key, value in dataclasses.asdict(SETTINGS).items() if value is not None] + ["num_workers=2", "n=14"]
+    clock, killed, whole = random.Random(0), tmp_path / "killed", tmp_path / "whole"
+    assert run("collect", *arguments, f"out={whole}").returncode == 0
+    for attempt in range(10):
+        process = subprocess.Popen([sys.executable, "-m", "envs.demos.collect", *arguments, f"out={killed}"], stdout=subprocess.PIPE, text=True)
+        if attempt % 5:
+            process.stdout.readline()  # type: ignore[union-attr]  # the first episode that this run finished
+        time.sleep(clock.uniform(0, 1))
+        finished = {path.name: path.read_bytes() for path in killed.glob("episode_*.hdf5")}
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
         assert finished.items() <= {path.name: path.read_bytes() for path in killed.glob("episode_*.hdf5")}.items()
         time.sleep(0.5)  # its workers end with it
     assert run("collect", *arguments, f"out={killed}").returncode == 0
-    names = sorted(path.name for path in folder.iterdir())
+    names = sorted(path.name for path in whole.iterdir())
     assert names == sorted(path.name for path in killed.iterdir())
-    assert all((folder / name).read_bytes() == (killed / name).read_bytes() for name in names)
+    assert all((whole / name).read_bytes() == (killed / name).read_bytes() for name in names)
     assert json.loads((killed / "settings.json").read_text())["seed"] == 5

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -75,7 +76,8 @@ def test_same_episode_gives_same_bytes(path: Path) -> None:
 
 
 def test_is_a_robomimic_file(path: Path) -> None:
-    with h5py.File(path) as file:
+    with h5py.File(path) as opened:
+        file: Any = opened
         demo, env_args = file["data/demo_0"], json.loads(file["data"].attrs["env_args"])
         assert set(env_args) == {"env_name", "type", "env_version", "env_kwargs"}
         assert env_args["type"] == 1
@@ -132,8 +134,8 @@ def test_only_valid_episodes_are_written(tmp_path: Path, changes: dict, message:
     assert not list(tmp_path.iterdir())
 
 
-def _replace(name: str, **dataset: object) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
+def _replace(name: str, **dataset: object) -> Callable[[Any], Any]:
+    def change(file: Any) -> None:
         digest = file["data/demo_0"][name].attrs["sha256"]
         del file["data/demo_0"][name]
         file["data/demo_0"].create_dataset(name, **dataset).attrs["sha256"] = digest
@@ -141,15 +143,15 @@ def _replace(name: str, **dataset: object) -> Callable[[h5py.File], None]:
     return change
 
 
-def _link(link: object) -> Callable[[h5py.File], None]:
-    def change(file: h5py.File) -> None:
+def _link(link: object) -> Callable[[Any], Any]:
+    def change(file: Any) -> None:
         del file["data/demo_0/states"]
         file["data/demo_0/states"] = link
 
     return change
 
 
-def _virtual(file: h5py.File) -> None:
+def _virtual(file: Any) -> None:
     layout = h5py.VirtualLayout((STEPS, 71), np.float64)
     layout[:] = h5py.VirtualSource("/etc/hostname.hdf5", "x", (STEPS, 71))
     digest = file["data/demo_0/states"].attrs["sha256"]
@@ -157,7 +159,12 @@ def _virtual(file: h5py.File) -> None:
     file.create_virtual_dataset("data/demo_0/states", layout).attrs["sha256"] = digest
 
 
-def _set(name: str, value: object) -> Callable[[h5py.File], None]:
+def _group(file: Any) -> None:
+    del file["data/demo_0/states"]
+    file.create_group("data/demo_0/states")
+
+
+def _set(name: str, value: object) -> Callable[[Any], Any]:
     return lambda file: file["data/demo_0"].attrs.__setitem__(name, value)
 
 
@@ -167,7 +174,7 @@ HOSTILE = {
     "external link": (_link(h5py.ExternalLink("/etc/passwd", "/")), "states: is a link to elsewhere"),
     "virtual": (_virtual, "states: its values lie in another file"),
     "external": (_replace("states", shape=(STEPS, 71), dtype="f8", external=[("/etc/passwd", 0, STEPS * 71 * 8)]), "states: its values lie in another"),
-    "a group": (lambda file: (file.__delitem__("data/demo_0/states"), file.create_group("data/demo_0/states"))[0], "states: needs a dataset"),
+    "a group": (_group, "states: needs a dataset"),
     "missing": (lambda file: file.__delitem__("data/demo_0/states"), "states: missing"),
     "type": (_replace("states", data=np.zeros((STEPS, 71), "f4")), "states: needs type float64"),
     "shape": (_replace("states", data=np.zeros((STEPS, 71, 1))), "states: needs 2 axes"),
@@ -199,7 +206,7 @@ def test_files_that_are_no_episodes_are_refused(path: Path, tmp_path: Path) -> N
     whole = path.read_bytes()
     for content in (b"", b"not HDF5", whole[: len(whole) // 2], whole[:-1], whole[: len(whole) - 3000]):
         path.write_bytes(content)
-        with pytest.raises(BadInput, match="not a whole HDF5 file"):
+        with pytest.raises(BadInput, match=r"not a whole HDF5 file"):
             read_episode(path)
     for place in (tmp_path / "missing.hdf5", tmp_path):
         with pytest.raises(BadInput, match=r"no such file|is a folder"):
@@ -226,7 +233,8 @@ def test_a_flipped_bit_is_noticed_or_harmless(path: Path) -> None:
 
 
 def test_pictures_flipped_by_a_bit_do_not_stop_a_reader_of_the_rest(path: Path) -> None:
-    with h5py.File(path, "r+") as file:
+    with h5py.File(path, "r+") as opened:
+        file: Any = opened
         file["data/demo_0/obs/agentview_image"][3, 0, 0, 0] ^= 1
     assert read_episode(path, frames=False).success
     with pytest.raises(BadInput, match="agentview_image: sha256 does not fit"):

@@ -83,7 +83,9 @@ def test_takes_lie_one_after_the_other() -> None:
     assert [place_of(take, ["a", "b"], cameras) for take in range(4)] == [("a", 0), ("b", 2), ("a", 3), ("b", 5)]
 
 
-@pytest.mark.parametrize(("key", "value"), [("clips", 0), ("frames", 1), ("seed", 100_000), ("tasks", "pick"), ("vary", 2.0), ("rendering", "slow"), ("size", 8)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("clips", 0), ("frames", 1), ("seed", 100_000), ("tasks", "pick"), ("vary", 2.0), ("rendering", "slow"), ("size", 8)]
+)
 def test_bad_settings_are_refused(key: str, value: object) -> None:
     with pytest.raises(BadInput, match=key):
         dataclasses.replace(SETTINGS, **{key: value})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Operational-space control of one arm for one physics substep, compiled around robosuite's own compiled functions."""
+"""The torques of one physics substep, compiled around robosuite's own functions: operational-space control of an arm, impedance control of joints."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @compiled
+def clipped(value: float, low: float, high: float) -> float:
+    """`numpy.clip` of one number: NaN stays."""
+    if value < low:
+        return low
+    return high if value > high else value
+
+
+@compiled
 def arm_torques(
     mass: np.ndarray,
     jacobians: np.ndarray,
@@ -38,9 +46,10 @@ def arm_torques(
 ) -> None:
     """Writes the clipped torques (N m) of an arm of j joints into `ctrl` (actuators,), by robosuite's formulas and in its order of operations (Khatib 1987).
 
-    mass (nv, nv); jacobians (4, 3, nv): position and rotation rows of the hand, then of the arm's base; hand, base: their positions (3,) and rotations (3, 3) in the world; goal (4, 3): position
-    and rotation, in the base's frame if `in_base`, else in the world's; gains (12 + 3 j,): kp, kd, the posture's joint positions, least and greatest torque; index (3, j): the joints'
-    addresses in qpos, qvel and ctrl. `uncoupled`: position and orientation each get their own inertia (robosuite's `uncouple_pos_ori`).
+    mass (nv, nv); jacobians (4, 3, nv): position and rotation rows of the hand, then of the arm's base; hand, base: their positions (3,) and rotations (3, 3)
+    in the world; goal (4, 3): position and rotation, in the base's frame if `in_base`, else in the world's; gains (12 + 3 j,): kp, kd, the posture's joint
+    positions, least and greatest torque; index (3, j): the joints' addresses in qpos, qvel and ctrl. `uncoupled`: position and orientation each get their own
+    inertia (robosuite's `uncouple_pos_ori`).
     Raises numpy.linalg.LinAlgError if the mass matrix is singular or holds NaN.
     """
     joints = index.shape[1]
@@ -76,33 +85,63 @@ def arm_torques(
     torques += nullspace_torques(inertia, null, gains[12 : 12 + joints], joint_position, joint_velocity)
 
     for i in range(joints):
-        low, high = gains[12 + joints + i], gains[12 + 2 * joints + i]
-        torque = torques[i]
-        if torque < low:
-            torque = low
-        elif torque > high:
-            torque = high
-        ctrl[at_ctrl[i]] = torque
+        ctrl[at_ctrl[i]] = clipped(torques[i], gains[12 + joints + i], gains[12 + 2 * joints + i])
 
 
 @compiled
-def _products(rows: np.ndarray, velocity: np.ndarray, square: np.ndarray, inverse: np.ndarray, jacobian: np.ndarray, wrench: np.ndarray) -> np.ndarray:
+def joint_torques(
+    mass: np.ndarray,
+    qpos: np.ndarray,
+    qvel: np.ndarray,
+    bias: np.ndarray,
+    goal: np.ndarray,
+    gains: np.ndarray,
+    index: np.ndarray,
+    compensated: bool,
+    ctrl: np.ndarray,
+) -> None:
+    """Writes the clipped impedance torques (N m or N) of j joints towards the positions `goal` (j,) into `ctrl` (actuators,).
+
+    mass (nv, nv); gains (4, j): kp, kd, least and greatest torque; index (3, j): the joints' addresses in qpos, qvel and ctrl. `compensated`: inertia and bias
+    forces are applied.
+    """
+    joints = index.shape[1]
+    at_qpos, at_qvel, at_ctrl = index[0], index[1], index[2]
+    torques = (goal - qpos[at_qpos]) * gains[0] - qvel[at_qvel] * gains[1]
+    if compensated:
+        inertia = np.empty((joints, joints)).T
+        for i in range(joints):
+            for k in range(joints):
+                inertia[i, k] = mass[at_qvel[i], at_qvel[k]]
+        torques = np.dot(inertia, torques) + bias[at_qvel]
+    for i in range(joints):
+        ctrl[at_ctrl[i]] = clipped(torques[i], gains[2, i], gains[3, i])
+
+
+@compiled
+def _products(
+    rows: np.ndarray, velocity: np.ndarray, square: np.ndarray, inverse: np.ndarray, inertia: np.ndarray, jacobian: np.ndarray, wrench: np.ndarray
+) -> np.ndarray:
+    """The products that robosuite takes in NumPy, with the layouts that they have there."""
+    vector, joint_vector = velocity[:3], velocity[: inertia.shape[0]]
     turned = np.dot(square, square.copy()).copy().reshape(9)
-    return np.concatenate((np.dot(rows, velocity), np.dot(square, rows[:, 0].copy()), turned, np.dot(inverse, rows[:, 0].copy()), np.dot(jacobian.T, wrench)))
+    return np.concatenate(
+        (np.dot(rows, velocity), np.dot(square, vector), turned, np.dot(inverse, vector), np.dot(inertia, joint_vector), np.dot(jacobian.T, wrench))
+    )
 
 
 @functools.cache
 def rounds_like_numpy(joints: int, nv: int, trials: int = 64) -> bool:
-    """Whether compiled products round as NumPy's do, to the last bit, on the shapes of `arm_torques`.
+    """Whether compiled products round as NumPy's do, to the last bit, on the shapes of these laws.
 
-    robosuite takes some products in NumPy and some in compiled code; these use SciPy's BLAS, which is often, not always, the same library.
+    robosuite takes some products in NumPy and some in compiled code; compiled code uses SciPy's BLAS, which is often, not always, the same library.
     """
     rng = np.random.Generator(np.random.PCG64(0))
+    plain = getattr(_products, "py_func", _products)
     for _ in range(trials):
         rows, velocity, square, jacobian, wrench = (rng.standard_normal(shape) for shape in ((3, nv), nv, (3, 3), (6, joints), 6))
-        inverse = np.asfortranarray(rng.standard_normal((3, 3)))
-        first = rows[:, 0].copy()
-        products = (np.dot(rows, velocity), np.dot(square, first), np.dot(square, square.copy()).reshape(9), np.dot(inverse, first), np.dot(jacobian.T, wrench))
-        if not np.array_equal(_products(rows, velocity, square, inverse, jacobian, wrench), np.concatenate(products)):
+        inverse, inertia = (np.asfortranarray(rng.standard_normal((n, n))) for n in (3, joints))
+        arguments = (rows, velocity, square, inverse, inertia, jacobian, wrench)
+        if not np.array_equal(_products(*arguments), plain(*arguments)):
             return False
     return True

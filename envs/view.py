@@ -1,0 +1,121 @@
+"""Look before you train: `python -m envs.view task=pick_at_xy policy=expert` writes a video and a line for each episode.
+
+The video shows the scene and, beside it, the policy's own pictures. Nothing is opened on a screen, so it works without one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from envs import TASKS
+from whatwhere.command import command, positive
+from whatwhere.errors import BadInput, choose
+
+if TYPE_CHECKING:
+    from envs.base import TaskEnv
+    from envs.experts import Expert
+
+POLICIES = ("expert", "zero", "random")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `envs/conf/view.yaml` describes. Raises BadInput for values that cannot be."""
+
+    task: str
+    policy: str
+    episodes: int
+    seed: int
+    noise: float
+    rendering: str
+    size: int
+    out: str | None
+
+    def __post_init__(self) -> None:
+        choose("task", self.task, TASKS)
+        choose("policy", self.policy, POLICIES)
+        choose("rendering", self.rendering, ("fast", "exact"))
+        positive("episodes", self.episodes)
+        positive("seed", self.seed, 0)
+        positive("noise", self.noise, 0)
+        if self.path.suffix != ".mp4":
+            raise BadInput(f"out={self.out}: needs a name that ends in .mp4")
+
+    @property
+    def path(self) -> Path:
+        name = f"{self.task}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
+        return Path(self.out or f"outputs/view/{name}.mp4")
+
+
+def main(settings: Settings) -> None:
+    """Plays the episodes and writes the video."""
+    import imageio
+
+    import envs
+
+    env = envs.make(settings.task, rendering=settings.rendering, size=settings.size)
+    policy = make_policy(settings, env)
+    settings.path.parent.mkdir(parents=True, exist_ok=True)
+    draft = settings.path.with_name(f".{settings.path.stem}.{os.getpid()}.mp4")  # ffmpeg goes by the name's end
+    try:
+        writer: Any = imageio.get_writer(draft, format="FFMPEG", fps=env.control_hz, macro_block_size=1)  # type: ignore[arg-type]
+        with writer as video:
+            for episode in range(settings.episodes):
+                pictures = 0
+                for picture, info in play(env, policy, settings.seed, episode):  # noqa: B007
+                    video.append_data(picture)
+                    pictures += 1
+                print(line(episode, pictures - 1, info), flush=True)
+        os.replace(draft, settings.path)
+    finally:
+        draft.unlink(missing_ok=True)
+        env.close()
+    print(f"{settings.path}: {env.control_hz} frames a second")
+
+
+def make_policy(settings: Settings, env: TaskEnv) -> Expert:
+    from envs.experts import EXPERTS, RandomPolicy, ZeroPolicy
+
+    action_dim, rng = env.action_dim, np.random.default_rng(settings.seed)
+    if settings.policy == "expert":
+        return EXPERTS[settings.task](noise=settings.noise, rng=rng)
+    return ZeroPolicy(action_dim) if settings.policy == "zero" else RandomPolicy(action_dim, rng)
+
+
+def play(env: TaskEnv, policy: Expert, seed: int, episode: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """One episode: a picture (480, w, 3) and the info of the reset and of each step."""
+    observation, info = env.reset(seed=seed, options={"episode": episode})
+    policy.reset()
+    done = False
+    yield side_by_side(env.render(), observation["frames"][:, 1]), info
+    while not done:
+        action = policy.perturb(policy.act(info))
+        observation, _, terminated, truncated, info = env.step(action)
+        done = terminated or truncated
+        yield side_by_side(env.render(), observation["frames"][:, 1]), info
+
+
+def side_by_side(scene: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    """The scene (h, w, 3) with the policy's pictures (c, s, s, 3), enlarged, in a column at its right."""
+    edge = scene.shape[0] // len(frames)
+    nearest = np.arange(edge) * frames.shape[1] // edge
+    column = np.zeros((scene.shape[0], edge + edge % 2, 3), np.uint8)  # video codecs want even sizes
+    for index, frame in enumerate(frames):
+        column[index * edge : (index + 1) * edge, :edge] = frame[nearest][:, nearest]
+    return np.concatenate([scene, column], axis=1)
+
+
+def line(episode: int, steps: int, info: dict[str, Any]) -> str:
+    outcome = "success" if info["success"] else info["failure"] or "out of time"
+    relation = f" · relation {'correct' if info['is_relation_correct'] else 'wrong'}" if "is_relation_correct" in info else ""
+    return f"episode {episode} · {outcome} · {steps} steps · position error {info['position_error_cm']:.2f} cm{relation} · start {info['init_hash']}"
+
+
+if __name__ == "__main__":
+    command("envs.conf", "view", Settings, main)

@@ -1,0 +1,105 @@
+"""Experts solve their tasks, from the present privileged state alone; knowing nothing does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import envs
+from envs.base import TaskEnv
+from envs.experts import EXPERTS, Expert, RandomPolicy, ZeroPolicy
+
+SEED = 100_100
+
+
+@pytest.fixture(scope="module", params=list(envs.TASKS))
+def env(request: pytest.FixtureRequest) -> Iterator[TaskEnv]:
+    env = envs.make(request.param)
+    yield env
+    env.close()
+
+
+def play(env: TaskEnv, expert: Expert, episode: int) -> tuple[list[tuple[dict[str, Any], np.ndarray, np.ndarray]], dict[str, Any]]:
+    """(info, action, executed) of each step and the last info."""
+    _, info = env.reset(seed=SEED, options={"episode": episode})
+    expert.reset()
+    steps, done = [], False
+    while not done:
+        action = expert.act(info)
+        executed = expert.perturb(action)
+        steps.append((info, action, executed))
+        terminated, truncated, info = env.advance(executed)
+        done = terminated or truncated
+    return steps, info
+
+
+def test_every_task_has_an_expert() -> None:
+    assert EXPERTS.keys() == envs.TASKS.keys()
+
+
+def test_it_solves_its_task_in_time(env: TaskEnv) -> None:
+    lengths = []
+    for episode in range(4):
+        steps, info = play(env, EXPERTS[env.task](), episode)
+        assert info["success"], f"episode {episode}: {info['failure']}, {info['position_error_cm']:.2f} cm"
+        lengths.append(len(steps))
+    assert np.mean(lengths) < 0.65 * env.horizon
+
+
+def test_it_is_a_function_of_the_present_state(env: TaskEnv) -> None:
+    steps, _ = play(env, EXPERTS[env.task](), 0)
+    assert all(np.abs(action).max() <= 1 and action.shape == env.action_space.shape for _, action, _ in steps)
+    fresh = EXPERTS[env.task]()
+    for info, action, executed in reversed(steps):
+        known = {key: value for key, value in info.items() if key.startswith("privileged/")}
+        assert np.array_equal(fresh.act(known), action), "whatever came before, and from privileged state only"
+        assert np.array_equal(executed, action), "without noise"
+
+
+def test_noise_moves_the_arm_and_the_record_stays_corrective(env: TaskEnv) -> None:
+    expert = EXPERTS[env.task](noise=0.3, rng=np.random.default_rng(5))
+    steps, info = play(env, expert, 0)
+    assert info["success"]
+    calm = EXPERTS[env.task]()
+    assert all(np.array_equal(calm.act(known), action) for known, action, _ in steps)
+    pushes = np.array([executed - action for _, action, executed in steps])
+    assert np.abs(pushes).max() > 0.1
+    assert all(np.abs(executed).max() <= 1 for _, _, executed in steps)
+    if env.action_space.shape == (7,):
+        assert not pushes[:, 6].any(), "the gripper's command is left alone"
+
+
+def test_noise_comes_from_the_generator_handed_in(env: TaskEnv) -> None:
+    action = np.full(env.action_dim, 0.5)
+    twice = [[EXPERTS[env.task](noise=0.3, rng=np.random.default_rng(seed)).perturb(action) for seed in (1, 2)] for _ in range(2)]
+    assert np.array_equal(twice[0], twice[1])
+    assert not np.array_equal(twice[0][0], twice[0][1])
+    with pytest.raises(ValueError, match="noise=-1"):
+        EXPERTS[env.task](noise=-1)
+
+
+def test_knowing_nothing_does_not_help(env: TaskEnv) -> None:
+    for policy in (ZeroPolicy(env.action_dim), RandomPolicy(env.action_dim, np.random.default_rng(0))):
+        for episode in range(3):
+            steps, info = play(env, policy, episode)
+            assert not info["success"]
+            assert all(env.action_space.contains(action.astype(np.float32)) for _, action, _ in steps)
+
+
+def test_the_gripper_shows_the_phase() -> None:
+    """Closing begins open, lifting begins closed: what proprio shows is enough to tell when to lift."""
+    env = envs.make("pick_at_xy")
+    steps, _ = play(env, EXPERTS["pick_at_xy"](), 1)
+    env.close()
+    lifting = [info["privileged/gripper_width_m"] for info, action, _ in steps if action[2] == 1 and action[6] > 0]
+    others = [info["privileged/gripper_width_m"] for info, action, _ in steps if not (action[2] == 1 and action[6] > 0)]
+    assert max(lifting) < 0.044 < min(others)
+
+
+@pytest.mark.slow
+def test_it_solves_98_of_100_starts(env: TaskEnv) -> None:
+    wins = [play(env, EXPERTS[env.task](), episode)[1]["success"] for episode in range(100)]
+    assert np.mean(wins) >= 0.98

@@ -1,0 +1,320 @@
+"""`python -m eval.run`: refusals within seconds and without a simulator; the real thing, interrupted and resumed."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eval import prepare, run
+from eval.progress import Progress, duration
+from eval.results import add_row, load_rows
+from eval.run import Settings
+from whatwhere.command import parse
+from whatwhere.errors import BadInput
+
+# Runs the command of its arguments, then names on stdout what heavy modules were imported.
+WATCHED = """
+import runpy, sys
+try:
+    runpy.run_module("eval.run", run_name="__main__")
+finally:
+    print("heavy:", {"torch", "mujoco", "robosuite"} & set(sys.modules))
+"""
+
+
+def settings(*words):
+    return parse("eval.conf", "run", Settings, list(words))
+
+
+def row(episode, **more):
+    return {
+        "task": "pick_at_xy", "version": "0", "seed": 200000, "episode": episode, "init_hash": f"{episode:x}", "success": True, "failure": None,
+        "position_error_cm": 0.5, "is_relation_correct": None, "steps": 30, "wall_s": 1.0, "video": None, "policy": "expert", **more,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=pick_at_xz"], r"did you mean pick_at_xy\?"),
+        ([], "task: missing"),
+        (["task=pick_at_xy", "encoder=pixelwize"], r"did you mean pixelwise\?"),
+        (["task=pick_at_xy", "policy=expart"], r"did you mean expert\?"),
+        (["task=pick_at_xy", "episode=3"], r"did you mean episodes\?"),
+        (["task=pick_at_xy", "episodes=-3"], "episodes=-3: must be at least 1"),
+        (["task=pick_at_xy", "episodes=0"], "episodes=0"),
+        (["task=pick_at_xy", "episodes=many"], "needs a whole number"),
+        (["task=pick_at_xy", "episodes=2.5"], "needs a whole number"),
+        (["task=pick_at_xy", "num_envs=0"], "num_envs=0"),
+        (["task=pick_at_xy", "seed=-1"], "seed=-1"),
+        (["task=pick_at_xy", "seed=9999999999"], "must be below"),
+        (["task=pick_at_xy", "video=some"], "must be a number of episodes"),
+        (["task=pick_at_xy", "video=-1"], "must be a number of episodes"),
+        (["task=pick_at_xy", "video=true"], "must be a number of episodes"),
+        (["task=pick_at_xy", "device=gpu"], "device=gpu"),
+        (["task=pick_at_xy", "rendering=quick"], "rendering=quick"),
+        (["task=pick_at_xy", "timeout_s=0"], "timeout_s=0"),
+        (["task=pick_at_xy", "timeout_s=nan"], "timeout_s=nan"),
+        (["task=pick_at_xy", "size=4"], "size=4"),
+        (["task=pick_at_xy", "policy=expert", "checkpoint=x"], "policy=expert has none"),
+        (["task=pick_at_xy", "allow=[everything]"], "allow=everything"),
+    ],
+)
+def test_bad_settings(words, message):
+    with pytest.raises(BadInput, match=message):
+        settings(*words)
+
+
+def test_the_yaml_and_the_settings_agree():
+    given = settings("task=pick_at_xy")
+    assert (given.episodes, given.seed, given.num_envs, given.video, given.policy, given.device) == (50, 200000, 1, 3, "learned", "auto")
+    assert settings("task=pick_at_xy", "video=failures").video == "failures"
+    assert settings("task=pick_at_xy", "allow=[rendering]").allow == ["rendering"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A tiny policy with random weights that says it was trained on episodes of seed 7."""
+    from policy.checkpoint import save_pretrained
+    from policy.config import PolicyConfig
+    from policy.model import build
+    from policy.transforms import Affine
+
+    config = PolicyConfig(encoder="cnn_avg", proprio_dim=10)
+    normal = {"proprio": config.proprio_dim, "actions": config.action_dim}
+    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
+    training = {"task_version": "0", "rendering": "fast", "train_seed": 3, "demos_seed": 7, "demos_episodes": [0, 1, 4], "start_hashes": ["00ff"]}
+    identity = {key: Affine(np.zeros(dim, np.float32), np.ones(dim, np.float32)) for key, dim in normal.items()}
+    return save_pretrained(build(config), folder, task="pick_at_xy", normalisation=identity, training=training)
+
+
+def test_a_checkpoint_says_what_is_evaluated(checkpoint):
+    player = prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}"))
+    assert (player.encoder, player.train_seed, player.rendering, player.size, player.frame_gap) == ("cnn_avg", 3, "fast", 96, 4)
+    assert player.trained_on == {"00ff"}
+    assert player.sha256 is not None
+    assert player.out == f"outputs/eval/pick_at_xy_cnn_avg_{player.sha256[:8]}_seed200000_n50"
+    assert not prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "allow=[training_start]", "seed=7")).trained_on
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["task=stack_centered"], "made for task=pick_at_xy"),
+        (["task=pick_at_xy", "encoder=pixelwise"], "its encoder is cnn_avg"),
+        (["task=pick_at_xy", "rendering=exact"], "trained on rendering=fast"),
+        (["task=pick_at_xy", "size=64"], "pictures of 96 × 96"),
+        (["task=pick_at_xy", "seed=7"], "trained on demonstrations of this seed, episode 0"),
+        (["task=pick_at_xy", "seed=7", "first=2", "episodes=3"], "episode 4 of it"),
+    ],
+)
+def test_what_a_checkpoint_refuses(checkpoint, words, message):
+    with pytest.raises(BadInput, match=message):
+        prepare.prepare(settings(*words, f"checkpoint={checkpoint}"))
+
+
+def test_other_starts_and_allowed_mixes_pass(checkpoint):
+    assert prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "seed=7", "first=5")).seed == 7
+    assert prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "rendering=exact", "allow=[rendering]")).rendering == "exact"
+
+
+def damage(folder, how):
+    model = folder / "model.safetensors"
+    data = bytearray(model.read_bytes())
+    if how == "missing":
+        model.unlink()
+        return
+    if how == "truncated":
+        del data[-100:]
+    elif how == "flipped":
+        data[-50] ^= 1
+    else:
+        data[:] = b"\x80\x04pickle"
+    model.write_bytes(data)
+
+
+@pytest.mark.parametrize("how", ["missing", "truncated", "flipped", "pickle"])
+def test_damaged_weights(checkpoint, tmp_path, how):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in checkpoint.iterdir():
+        if path.is_file():
+            (copy / path.name).write_bytes(path.read_bytes())
+    damage(copy, how)
+    with pytest.raises(BadInput, match=r"model\.safetensors"):
+        prepare.prepare(settings("task=pick_at_xy", f"checkpoint={copy}"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["task=pick_at_xy", "encoder=nothing"],
+        ["task=pick_at_xy", "encoder=cnn_avg", "checkpoint=no_such_place"],
+        ["task=pick_at_xy", "checkpoint={checkpoint}", "seed=7"],
+        ["task=pick_at_xy", "policy=expert", "out={full}"],
+    ],
+)
+def test_refusals_are_one_line_and_quick(checkpoint, tmp_path, words):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "settings.json").write_text('{"task": "stack_centered"}')
+    words = [word.format(checkpoint=checkpoint, full=tmp_path / "full") for word in words]
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", WATCHED, *words], capture_output=True, text=True, cwd=Path(run.__file__).parents[1])
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout == "heavy: set()\n"
+    assert "Traceback" not in done.stderr
+    assert time.monotonic() - began < 15, "5 s on a quiet machine"
+
+
+def test_another_mujoco(monkeypatch):
+    monkeypatch.setattr("whatwhere.versions.installed", lambda name: "3.12.0")
+    with pytest.raises(BadInput, match=r"mujoco: found 3\.12\.0, needs exactly"):
+        prepare.prepare(settings("task=pick_at_xy", "policy=expert"))
+
+
+def test_default_folders_differ_with_the_settings():
+    base = ["task=pick_at_xy", "policy=expert"]
+    others = [["seed=1"], ["episodes=5"], ["first=1"], ["rendering=exact"], ["size=64"], ["device=cpu"], ["policy=zero"], ["task=stack_centered"]]
+    folders = [prepare.prepare(settings(*{word.split("=")[0]: word for word in [*base, *more]}.values())).out for more in ([], *others)]
+    assert len(set(folders)) == len(folders)
+    for more in (["num_envs=4"], ["video=0"], ["timeout_s=60"]):  # nothing that rows depend on
+        assert prepare.prepare(settings(*base, *more)).out == folders[0]
+
+
+@pytest.fixture
+def fake_play(monkeypatch):
+    """Workers that answer at once with made-up rows; what they were asked for is in the list."""
+    asked = []
+
+    def play_all(episodes, build, num_envs, on_row, lost, timeout_s):
+        for episode in episodes:
+            asked.append(episode)
+            if episode == 13:
+                raise KeyboardInterrupt
+            on_row(row(episode))
+
+    monkeypatch.setattr(run, "play_all", play_all)
+    return asked
+
+
+def test_a_run_is_resumed(tmp_path, fake_play, capsys):
+    given = settings("task=pick_at_xy", "policy=expert", "video=0", "episodes=4", f"out={tmp_path}")
+    add_row(tmp_path, row(1))
+    (tmp_path / "episodes.jsonl").open("a").write('{"torn')
+    run.main(given)
+    assert fake_play == [0, 2, 3]
+    assert [one["episode"] for one in load_rows(tmp_path)] == [0, 1, 2, 3]
+    assert (tmp_path / "episodes.jsonl").read_text().count("\n") == 4, "the torn line is gone"
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["episodes"] == 4
+    assert results["command"].startswith("python -m eval.run task=pick_at_xy policy=expert episodes=4")
+    assert {"table.csv", "table.tex"} <= {path.name for path in tmp_path.iterdir()}
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "success 1.000 [0.510, 1.000] · position error 0.50 cm (median) · 4 episodes"
+    assert "1 of them are there already" in out
+    before = (tmp_path / "episodes.jsonl").read_bytes()
+    run.main(given)
+    assert fake_play == [0, 2, 3], "nothing is played twice"
+    assert (tmp_path / "episodes.jsonl").read_bytes() == before
+
+
+def test_other_settings_are_refused(tmp_path, fake_play):
+    words = ["task=pick_at_xy", "policy=expert", "video=0", "episodes=2", f"out={tmp_path}"]
+    run.main(settings(*words))
+    run.main(settings(*words, "num_envs=2"))
+    with pytest.raises(BadInput, match="seed=200000, now seed=1"):
+        run.main(settings(*words, "seed=1"))
+    with pytest.raises(BadInput, match="episodes=2, now episodes=3"):
+        run.main(settings(*[word for word in words if "episodes" not in word], "episodes=3"))
+
+
+def test_an_interrupted_run_keeps_its_rows(tmp_path, fake_play):
+    given = settings("task=pick_at_xy", "policy=expert", "video=0", "episodes=20", f"out={tmp_path}")
+    with pytest.raises(KeyboardInterrupt):
+        run.main(given)
+    assert len(load_rows(tmp_path)) == 13
+
+
+def test_progress():
+    progress = Progress(4, [row(0), row(1, success=False)])
+    progress.done = 1
+    progress.successes[2] = True
+    line = progress.line(row(2), 20.0)
+    assert line.startswith("  [1/4] episode 2    success     0.50 cm    30 steps")
+    assert line.endswith("success so far 0.667 · 1 min 0 s left")
+    assert "failed (worker_killed)" in progress.line(row(2, success=False, failure="worker_killed", position_error_cm=None), 1.0)
+    assert [duration(s) for s in (5, 65, 7500)] == ["5 s", "1 min 5 s", "2 h 5 min"]
+
+
+def strip(rows):
+    return [{key: value for key, value in one.items() if key not in ("wall_s", "video")} for one in rows]
+
+
+def evaluate(out, *words):
+    argv = [sys.executable, "-m", "eval.run", "task=pick_at_xy", "seed=150000", f"out={out}", *words]
+    return subprocess.run(argv, capture_output=True, text=True, cwd=Path(run.__file__).parents[1])
+
+
+@pytest.mark.slow
+def test_rows_of_the_real_thing(checkpoint, tmp_path):
+    """A learned policy: the same rows from one worker, two, four, a part of the episodes, and after kill -9."""
+    learned = f"checkpoint={checkpoint}"
+    done = evaluate(tmp_path / "one", learned, "episodes=4", "video=1")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("success 0.")
+    rows = load_rows(tmp_path / "one")
+    assert len(rows) == 4
+    assert (tmp_path / "one" / rows[0]["video"]).stat().st_size > 10_000
+    for name, words in {"two": ["num_envs=2"], "four": ["num_envs=4", "video=0"]}.items():
+        assert evaluate(tmp_path / name, learned, "episodes=4", *words).returncode == 0
+        assert strip(load_rows(tmp_path / name)) == strip(rows)
+    assert evaluate(tmp_path / "part", learned, "episodes=2", "first=2", "video=0").returncode == 0
+    assert strip(load_rows(tmp_path / "part")) == strip(rows[2:])
+
+    argv = [sys.executable, "-m", "eval.run", "task=pick_at_xy", "seed=150000", learned, "episodes=4", "video=0", "num_envs=2", f"out={tmp_path / 'killed'}"]
+    process = subprocess.Popen(argv, cwd=Path(run.__file__).parents[1], stdout=subprocess.DEVNULL)
+    while not load_rows(tmp_path / "killed"):
+        time.sleep(0.1)
+        assert process.poll() is None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = load_rows(tmp_path / "killed")
+    done = evaluate(tmp_path / "killed", learned, "episodes=4", "video=0")
+    assert done.returncode == 0, done.stderr
+    assert f"{len(kept)} of them are there already" in done.stdout
+    assert strip(load_rows(tmp_path / "killed")) == strip(rows)
+
+
+@pytest.mark.slow
+def test_a_start_of_the_training_is_refused_by_its_hash(checkpoint, tmp_path):
+    start = load_rows_of_expert(tmp_path / "expert")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in checkpoint.iterdir():
+        (copy / path.name).write_bytes(path.read_bytes())
+    config = json.loads((copy / "config.json").read_text())
+    config["training"]["start_hashes"] = [start]
+    (copy / "config.json").write_text(json.dumps(config))
+    done = evaluate(tmp_path / "refused", f"checkpoint={copy}", "episodes=1", "video=0")
+    assert done.returncode == 2
+    assert start in done.stderr
+
+
+def load_rows_of_expert(out):
+    assert evaluate(out, "policy=expert", "episodes=1", "video=0").returncode == 0
+    return load_rows(out)[0]["init_hash"]
+
+
+def test_settings_are_all_in_the_yaml():
+    text = (Path(run.__file__).parent / "conf" / "run.yaml").read_text()
+    assert [line.split(":")[0] for line in text.splitlines()] == [field.name for field in dataclasses.fields(Settings)]
