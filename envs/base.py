@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import string
 import weakref
@@ -73,7 +74,9 @@ class TaskEnv(gymnasium.Env):
         for camera in self.cameras:
             choose("cameras", camera, names)
         self._renderer = Renderer(self._model, self._physics.xml(), rendering)
-        self._close_renderer = weakref.finalize(self, self._renderer.close)  # also at exit, before OpenGL's libraries go
+        self._close_renderer = weakref.finalize(self, self._renderer.close)
+        self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
+        atexit.register(self._close_renderer)
         self._sketch = MjData(self._model)  # carries earlier positions to the renderer
         self._history = FrameHistory(self._draw_all, frame_gap)
         self._set_spaces()
@@ -267,4 +270,5 @@ class TaskEnv(gymnasium.Env):
         """Gives up the simulation and the OpenGL context; may be called twice."""
         if self._close_renderer.alive:
             self._close_renderer()
+            atexit.unregister(self._close_renderer)
             self.simulation.close()

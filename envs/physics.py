@@ -34,6 +34,9 @@ class Physics:
         """Sets time (s), qpos and qvel; nothing else is kept of what was before, and the controllers hold the pose."""
         mujoco.mj_resetData(self.model, self.data)
         self.data.time, self.data.qpos[:], self.data.qvel[:] = time, qpos, qvel
+        for robot in self._environment.robots:
+            for part in robot.part_controllers.values():
+                part.new_update = True  # "not up to date": take the pose anew, after robosuite's reset too, so that both ways lead to the same bytes
         self._control.reset()
         mujoco.mj_step1(self.model, self.data)
 

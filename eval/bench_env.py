@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Iterator, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from eval.bench import Settings
 
 CAMERAS = ("agentview", "robot0_eye_in_hand")
+WHOLE_ROBOT = ("frontview",)  # looked at besides the cameras of policies
 CONTROL_HZ = 20
 STEP_RATIO, DRAW_RATIO = 6.0, 10.0
 SAME_STEPS = 200
@@ -100,6 +103,8 @@ def stock_stack(size: int) -> Any:
     from envs.rendering import prepare_gl
 
     prepare_gl()
+    os.environ.pop("LP_NUM_THREADS", None)  # ours, not stock
+    importlib.import_module("envs.tasks")  # imports robosuite quietly
     import robosuite
 
     settings = {"camera_names": list(CAMERAS), "camera_heights": size, "camera_widths": size, "control_freq": CONTROL_HZ, "hard_reset": False, "ignore_done": True}
@@ -137,6 +142,7 @@ def fast_against_exact(settings: Settings, task: str) -> Iterator[Figure]:
     yield _same_physics(task, fast, exact, settings.seed)
     exact.close()
     model, data = fast.simulation.sim.model._model, fast.simulation.sim.data._data
+    views = list(dict.fromkeys([*fast.cameras, fast.scene_camera, *(name for name in WHOLE_ROBOT if name in _camera_names(model))]))
     renderers = {rendering: Renderer(model, mode=rendering) for rendering in RENDERINGS}
     try:
         times: dict[str, list[float]] = {rendering: [] for rendering in RENDERINGS}
@@ -145,9 +151,10 @@ def fast_against_exact(settings: Settings, task: str) -> Iterator[Figure]:
             fast.reset(seed=settings.seed, options={"episode": episode})
             rng = np.random.default_rng(episode)
             fast.step_chunk(np.tile(rng.uniform(-1, 1, fast.action_space.shape), (rng.integers(1, 20), 1)))  # somewhere else
-            for camera in fast.cameras:
-                for rendering, renderer in renderers.items():
-                    times[rendering].append(_draw_time(renderer, data, camera, settings.size))
+            for camera in views:
+                if camera in fast.cameras:
+                    for rendering, renderer in renderers.items():
+                        times[rendering].append(_draw_time(renderer, data, camera, settings.size))
                 overlaps += link_overlaps(renderers["fast"], renderers["exact"], model, data, camera, settings.size)
         medians = {rendering: 1000 * statistics.median(values) for rendering, values in times.items()}
         yield Figure(f"{task}: a picture, exact", medians["exact"], "ms")
@@ -157,7 +164,7 @@ def fast_against_exact(settings: Settings, task: str) -> Iterator[Figure]:
         yield Figure(f"{task}: least overlap (IoU) of a link or object", least, at_least=LEAST_IOU, note=f"{body} in {camera}; {len(overlaps)} compared")
         if settings.pictures is not None:
             fast.reset(seed=settings.seed)
-            side_by_side(list(renderers.values()), data, fast.cameras, Path(settings.pictures) / f"{task}.png")
+            side_by_side(list(renderers.values()), data, views, Path(settings.pictures) / f"{task}.png")
     finally:
         for renderer in renderers.values():
             renderer.close()
@@ -180,6 +187,10 @@ def _same_physics(task: str, fast: TaskEnv, exact: TaskEnv, seed: int) -> Figure
     return Figure(f"{task}: states of {len(states[0]) - 1} that differ, fast against exact", differing, at_most=0)
 
 
+def _camera_names(model: MjModel) -> list[str]:
+    return [model.camera(index).name for index in range(model.ncam)]
+
+
 def _draw_time(renderer: Renderer, data: MjData, camera: str, size: int) -> float:
     renderer.draw(data, camera, size, size)
     start = time.perf_counter()
@@ -199,7 +210,7 @@ def link_overlaps(fast: Renderer, exact: Renderer, model: MjModel, data: MjData,
     return found
 
 
-def side_by_side(renderers: Sequence[Renderer], data: MjData, cameras: Sequence[str], path: Path, size: int = 256) -> None:
+def side_by_side(renderers: Sequence[Renderer], data: MjData, cameras: Sequence[str], path: Path, size: int = 208) -> None:
     """A PNG with a row a renderer (fast, exact) and a column a camera."""
     import imageio.v3 as imageio
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from whatwhere.command import command, positive
-from whatwhere.errors import BadInput, choose
+from whatwhere.command import command
+from whatwhere.errors import BadInput, choose, positive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +44,9 @@ class Settings:
     save_every: int
 
     def __post_init__(self) -> None:
-        from envs import TASKS
         from policy.encoders import ENCODERS
         from policy.fusion import FUSIONS
 
-        choose("task", self.task, TASKS)
         choose("encoder", self.encoder, ENCODERS)
         choose("fusion", self.fusion, FUSIONS)
         choose("cls_fusion", self.cls_fusion, FUSIONS)

@@ -27,7 +27,7 @@ from policy.resume import load_state, save_state
 from policy.stored import default_streams
 from policy.streams import TwoStreamEncoder
 from policy.transforms import Affine
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import claim, owned
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ def finetune(settings: Settings) -> Path:
     out, device = settings.folder, choose_device(settings.device)
     demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
     if demos.attrs["task"] != settings.task:
-        raise BadInput(f"demos={settings.demos}: recorded in task={demos.attrs['task']}, not in task={settings.task}")
+        known = demos.attrs["task"]
+        raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
     streams, streams_name, stream_config = _streams(settings, demos)
     cached = streams is not None and not settings.unfreeze
     steps = settings.steps or STEPS["cached" if cached else "pictures"]

@@ -153,7 +153,7 @@ def test_a_plain_run_leaves_no_files_and_starts_fast(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_sweep_runs_every_combination(tmp_path: Path, launcher: str) -> None:
-    done = run("-m", "name=a,b", "times=1,2", "out=kept", f"hydra/launcher={launcher}", cwd=tmp_path)
+    done = run("-m", "name=a,b", "times=1,2", "out=kept", "child=true", f"hydra/launcher={launcher}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["a-1.txt", "a-2.txt", "b-1.txt", "b-2.txt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kept", "outputs"]

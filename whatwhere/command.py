@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import importlib.util
 import itertools
+import multiprocessing
 import os
 import re
 import sys
@@ -120,6 +121,8 @@ def _hydra(config_module: str, config_name: str, settings: type[T], main: Callab
     hints = typing.get_type_hints(settings)  # here, since a launcher's worker does not know the annotations' names
 
     def job(config: Any) -> None:
+        if multiprocessing.get_start_method(allow_none=True) == "loky":  # joblib's workers name a way that their own children do not know
+            multiprocessing.set_start_method("spawn", force=True)
         main(typed(settings, OmegaConf.to_container(config, resolve=True), hints))  # type: ignore[arg-type]
 
     if sweep:

@@ -46,7 +46,7 @@ def largest_difference(env: Any, control: FastControl, actions: np.ndarray) -> t
     return apart[0], apart[1]
 
 
-def compare(env: Any, *, seconds: float = 1.0, rounds: int = 3, steps: int = 200, seed: int = 0) -> dict[str, float | bool]:
+def compare(env: Any, *, seconds: float = 0.5, rounds: int = 7, steps: int = 200, seed: int = 0) -> dict[str, float | bool]:
     """Fast against stock control on one robosuite environment without cameras.
 
     Returns both rates (control steps a second of processor time) and their ratio, medians over alternating rounds from the same state, and the largest

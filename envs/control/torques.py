@@ -53,39 +53,45 @@ def arm_torques(
     Raises numpy.linalg.LinAlgError if the mass matrix is singular or holds NaN.
     """
     joints = index.shape[1]
-    at_qpos, at_qvel, at_ctrl = index[0], index[1], index[2]
-    joint_position, joint_velocity = qpos[at_qpos], qvel[at_qvel]
+    joint_position, joint_velocity, posture = np.empty(joints), np.empty(joints), np.empty(joints)
     jacobian = np.empty((6, joints))
     inertia = np.empty((joints, joints)).T  # in Fortran order, as robosuite's indexing makes it: the layout decides how BLAS sums
     for i in range(joints):
+        column = index[1, i]
+        joint_position[i], joint_velocity[i], posture[i] = qpos[index[0, i]], qvel[column], gains[12 + i]
         for row in range(3):
-            jacobian[row, i] = jacobians[0, row, at_qvel[i]]
-            jacobian[3 + row, i] = jacobians[1, row, at_qvel[i]]
+            jacobian[row, i] = jacobians[0, row, column]
+            jacobian[3 + row, i] = jacobians[1, row, column]
         for k in range(joints):
-            inertia[i, k] = mass[at_qvel[i], at_qvel[k]]
+            inertia[i, k] = mass[column, index[1, k]]
 
-    position, rotation = hand
-    wanted_position, wanted_rotation = goal[0], goal[1:]
+    wanted_position, wanted_rotation = goal[0].copy(), goal[1:]
     if in_base:
-        wanted_position = base[0] + np.dot(base[1], wanted_position)
-        wanted_rotation = np.dot(base[1], wanted_rotation)
-    force = (wanted_position - position) * gains[0:3]
-    force -= (np.dot(jacobians[0], qvel) - np.dot(jacobians[2], qvel)) * gains[6:9]
-    moment = orientation_error(wanted_rotation, rotation) * gains[3:6]
-    moment -= (np.dot(jacobians[1], qvel) - np.dot(jacobians[3], qvel)) * gains[9:12]
+        turned = np.dot(base[1], goal[0])
+        for i in range(3):
+            wanted_position[i] = base[0][i] + turned[i]
+        wanted_rotation = np.dot(base[1], goal[1:])
+    turn = orientation_error(wanted_rotation, hand[1])
+    velocity, base_velocity = np.dot(jacobians[0], qvel), np.dot(jacobians[2], qvel)
+    spin, base_spin = np.dot(jacobians[1], qvel), np.dot(jacobians[3], qvel)
+    force, moment, wrench = np.empty(3), np.empty(3), np.empty(6)
+    for i in range(3):
+        force[i] = (wanted_position[i] - hand[0][i]) * gains[i] - (velocity[i] - base_velocity[i]) * gains[6 + i]
+        moment[i] = turn[i] * gains[3 + i] - (spin[i] - base_spin[i]) * gains[9 + i]
+        wrench[i], wrench[3 + i] = force[i], moment[i]
 
     full, linear, angular, null = opspace_matrices(inertia, jacobian, jacobian[:3], jacobian[3:])
-    wrench = np.concatenate((force, moment))
     if uncoupled:
-        wrench[:3] = np.dot(linear, force)
-        wrench[3:] = np.dot(angular, moment)
+        force, moment = np.dot(linear, force), np.dot(angular, moment)
+        for i in range(3):
+            wrench[i], wrench[3 + i] = force[i], moment[i]
     else:
         wrench = np.dot(full, wrench)
-    torques = np.dot(jacobian.T, wrench) + bias[at_qvel]
-    torques += nullspace_torques(inertia, null, gains[12 : 12 + joints], joint_position, joint_velocity)
-
+    torques = np.dot(jacobian.T, wrench)
+    pull = nullspace_torques(inertia, null, posture, joint_position, joint_velocity)
     for i in range(joints):
-        ctrl[at_ctrl[i]] = clipped(torques[i], gains[12 + joints + i], gains[12 + 2 * joints + i])
+        torque = torques[i] + bias[index[1, i]] + pull[i]
+        ctrl[index[2, i]] = clipped(torque, gains[12 + joints + i], gains[12 + 2 * joints + i])
 
 
 @compiled
@@ -106,28 +112,27 @@ def joint_torques(
     forces are applied.
     """
     joints = index.shape[1]
-    at_qpos, at_qvel, at_ctrl = index[0], index[1], index[2]
-    torques = (goal - qpos[at_qpos]) * gains[0] - qvel[at_qvel] * gains[1]
+    torques = np.empty(joints)
+    for i in range(joints):
+        torques[i] = (goal[i] - qpos[index[0, i]]) * gains[0, i] - qvel[index[1, i]] * gains[1, i]
     if compensated:
         inertia = np.empty((joints, joints)).T
         for i in range(joints):
             for k in range(joints):
-                inertia[i, k] = mass[at_qvel[i], at_qvel[k]]
-        torques = np.dot(inertia, torques) + bias[at_qvel]
+                inertia[i, k] = mass[index[1, i], index[1, k]]
+        torques = np.dot(inertia, torques)
+        for i in range(joints):
+            torques[i] += bias[index[1, i]]
     for i in range(joints):
-        ctrl[at_ctrl[i]] = clipped(torques[i], gains[2, i], gains[3, i])
+        ctrl[index[2, i]] = clipped(torques[i], gains[2, i], gains[3, i])
 
 
 @compiled
-def _products(
-    rows: np.ndarray, velocity: np.ndarray, square: np.ndarray, inverse: np.ndarray, inertia: np.ndarray, jacobian: np.ndarray, wrench: np.ndarray
-) -> np.ndarray:
+def _products(rows: np.ndarray, square: np.ndarray, inverse: np.ndarray, inertia: np.ndarray, jacobian: np.ndarray, vectors: tuple[np.ndarray, ...]) -> Any:
     """The products that robosuite takes in NumPy, with the layouts that they have there."""
-    vector, joint_vector = velocity[:3], velocity[: inertia.shape[0]]
-    turned = np.dot(square, square.copy()).copy().reshape(9)
-    return np.concatenate(
-        (np.dot(rows, velocity), np.dot(square, vector), turned, np.dot(inverse, vector), np.dot(inertia, joint_vector), np.dot(jacobian.T, wrench))
-    )
+    velocity, position, joint_position, wrench = vectors
+    moved, turned, pushed = np.dot(rows, velocity), np.dot(square, position), np.dot(inverse, position)
+    return moved, turned, pushed, np.dot(inertia, joint_position), np.dot(jacobian.T, wrench), np.dot(square, square.copy())
 
 
 @functools.cache
@@ -139,9 +144,10 @@ def rounds_like_numpy(joints: int, nv: int, trials: int = 64) -> bool:
     rng = np.random.Generator(np.random.PCG64(0))
     plain = getattr(_products, "py_func", _products)
     for _ in range(trials):
-        rows, velocity, square, jacobian, wrench = (rng.standard_normal(shape) for shape in ((3, nv), nv, (3, 3), (6, joints), 6))
+        rows, square, jacobian = (rng.standard_normal(shape) for shape in ((3, nv), (3, 3), (6, joints)))
         inverse, inertia = (np.asfortranarray(rng.standard_normal((n, n))) for n in (3, joints))
-        arguments = (rows, velocity, square, inverse, inertia, jacobian, wrench)
-        if not np.array_equal(_products(*arguments), plain(*arguments)):
+        vectors = tuple(rng.standard_normal(size) for size in (nv, 3, joints, 6))
+        arguments = (rows, square, inverse, inertia, jacobian, vectors)
+        if not all(np.array_equal(one, other) for one, other in zip(_products(*arguments), plain(*arguments), strict=True)):
             return False
     return True

@@ -8,6 +8,7 @@ import numpy as np
 CHANGED = ("geom_rgba", "geom_matid", "mat_rgba", "light_pos", "light_diffuse", "light_ambient", "cam_pos", "cam_quat", "cam_fovy")
 CAMERA_JITTER_M, HAND_JITTER_M, CAMERA_JITTER_RAD = 0.04, 0.006, 0.04
 HAND = "eye_in_hand"
+ROBOT = ("robot", "gripper", "mobilebase")  # how robosuite begins the names of a robot's bodies
 
 
 class Looks:
@@ -16,8 +17,8 @@ class Looks:
     def __init__(self, model: mujoco.MjModel) -> None:
         self.model = model
         self.own = {name: getattr(model, name).copy() for name in CHANGED}
-        free = {int(body) for joint, body in enumerate(model.jnt_bodyid) if int(model.jnt_type[joint]) == int(mujoco.mjtJoint.mjJNT_FREE)}
-        self.objects = [[g for g in range(model.ngeom) if model.geom_bodyid[g] == body and model.geom_group[g] == 1] for body in sorted(free)]
+        loose = {int(body) for body in model.jnt_bodyid if not model.body(body).name.startswith(ROBOT)}
+        self.objects = [[g for g in range(model.ngeom) if model.geom_bodyid[g] == body and not model.geom_contype[g]] for body in sorted(loose)]
 
     def restore(self) -> None:
         for name, value in self.own.items():

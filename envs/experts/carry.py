@@ -19,7 +19,7 @@ class CarryExpert(ArmExpert):
 
     clearance_m = 0.06
     obstacle_m = 0.14
-    near_m, above_m = 0.008, 0.005
+    near_m, above_m = 0.008, 0.007
     placed_m = 0.012  # horizontal distance within which a target that was let go is left alone
 
     def act(self, info: dict[str, Any]) -> np.ndarray:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 import mujoco
@@ -22,16 +24,17 @@ CREASE_COS = 0.7  # triangles that meet at more than 45° keep an edge in their 
 
 
 def cache_dir() -> Path:
-    """$WHATWHERE_CACHE, else the platform's cache directory, else (not writable) a folder of this user's in the temporary directory."""
-    home = os.environ.get("XDG_CACHE_HOME") or (Path.home() / "Library/Caches" if sys.platform == "darwin" else Path.home() / ".cache")
-    chosen = os.environ.get("WHATWHERE_CACHE")
-    for folder in (Path(chosen) if chosen else Path(home) / "whatwhere", Path(tempfile.gettempdir()) / f"whatwhere-{os.getuid()}"):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+    """$WHATWHERE_CACHE, else the platform's cache folder, else (where those cannot be written) a folder of this user's among the temporary ones."""
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
+    given = os.environ.get("WHATWHERE_CACHE")
+    temporary = Path(tempfile.gettempdir()) / f"whatwhere-{os.getuid()}"
+    for folder in (Path(given) if given else Path(home) / "whatwhere", temporary):
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if folder == temporary and folder.stat().st_uid != os.getuid():
+                continue  # compiled code is read from here: not from what somebody else put in /tmp
             with tempfile.TemporaryFile(dir=folder):
                 return folder
-        except OSError:
-            continue
     return Path(tempfile.mkdtemp(prefix="whatwhere-"))
 
 
@@ -63,17 +66,13 @@ def _decimated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
     key = hashlib.sha256(repr((VERSION, KEPT, FEWEST, WELDS, ENOUGH, CREASE_COS)).encode() + vertices.tobytes() + faces.tobytes()).hexdigest()[:32]
     path = cache_dir() / "meshes" / f"{key}.npz"
     names = ("vertices", "faces", "normals", "corners")
-    try:
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged
         with np.load(path, allow_pickle=False) as stored:
             return tuple(stored[name] for name in names)  # type: ignore[return-value]
-    except (OSError, ValueError, KeyError, EOFError):
-        pass
     result = _simplify(vertices, faces)
-    try:
+    with contextlib.suppress(OSError):  # a full disk costs the time again, no more
         with atomic(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **dict(zip(names, result, strict=True)))
-    except OSError:
-        pass  # a full or read-only disk costs the time again, no more
     return result
 
 

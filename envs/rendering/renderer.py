@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import copy
+import weakref
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -24,6 +27,14 @@ FOLLOWED = (
 )
 
 
+_open: weakref.WeakSet[Renderer] = weakref.WeakSet()
+
+
+def _close_all() -> None:
+    for renderer in list(_open):
+        renderer.close()
+
+
 class Renderer:
     """Pictures of the states of one model. Belongs to the thread that made it.
 
@@ -31,6 +42,8 @@ class Renderer:
     `exact` draws what robosuite draws. Both have a model and a state of their own, with the same ids, so that drawing
     cannot change the physics; poses, colours, cameras and lights of the physics model are followed at each picture.
     """
+
+    _gl: Any = None
 
     def __init__(self, model: mujoco.MjModel, xml: str = "", mode: str = "fast") -> None:
         self.mode = choose("rendering", mode, RENDERINGS)
@@ -51,7 +64,6 @@ class Renderer:
         self._perturb = mujoco.MjvPerturb()
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._gl = None
         self._make_buffer(*BUFFER)
 
     def draw(self, data: mujoco.MjData, camera: str, height: int, width: int, *, segmentation: bool = False) -> np.ndarray:
@@ -81,10 +93,14 @@ class Renderer:
     def close(self) -> None:
         """Gives the OpenGL context back; the renderer draws no more."""
         if self._gl is not None:
-            self._gl.make_current()
+            self._gl.make_current()  # else the textures and meshes of another renderer would be freed
             self._context.free()
             self._gl.free()
             self._gl = None
+            _open.discard(self)
+
+    def __del__(self) -> None:
+        self.close()
 
     def _make_buffer(self, width: int, height: int) -> None:
         self.close()
@@ -93,6 +109,9 @@ class Renderer:
         self._gl.make_current()
         self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        atexit.unregister(_close_all)
+        atexit.register(_close_all)  # after the back-end has registered its own end, so as to run before it
+        _open.add(self)
 
     def _follow(self, data: mujoco.MjData) -> None:
         """Takes over state and looks, and computes where everything is."""

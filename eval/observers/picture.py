@@ -2,13 +2,13 @@
 
     ┌───────────────────────────┬───────────────┐
     │ scene, 640 × 480          │ frame │ M │ P │  one row a camera
-    │ target, step, outcome     │ error so far  │
+    │ target ⊕ and goal ◇       │ error so far  │
     └───────────────────────────┴───────────────┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,7 +23,7 @@ GAP, HEAD, LABEL, FOOT = 6, 24, 18, 100  # pixels between tiles, above them, abo
 
 INK, DIM, GROUND = (236, 238, 240), (150, 156, 164), (24, 26, 30)
 GREEN, RED, YELLOW = (72, 199, 116), (240, 84, 84), (255, 206, 84)
-ERROR_STEPS_CM = (1, 2, 5, 10, 20, 50, 100, 200, 500)  # upper ends of the error's axis
+ERROR_STEPS_CM = (1, 2, 5, 10, 20, 30, 50, 100, 200, 300, 500)  # upper ends of the error's axis
 
 
 @cache
@@ -82,24 +82,28 @@ def _mark(picture: Image.Image, look: Any, camera: int) -> None:
 
 
 def compose(
-    scene: np.ndarray, side: Image.Image, title: str, target: np.ndarray | None, errors_cm: Sequence[float], step: int, horizon: int, control_hz: int,
+    scene: np.ndarray, side: Image.Image, title: str, marks: Mapping[str, np.ndarray], errors_cm: Sequence[float], step: int, horizon: int, control_hz: int,
     instruction: str, outcome: tuple[str, bool | None],
 ) -> np.ndarray:  # fmt: skip
-    """uint8 (HEIGHT, WIDTH, 3): `scene` (480, 640, 3), `side` from `panel`, `target` (2,) column and row in the scene or None, `outcome` a word and
-    whether it is good (None: not yet known)."""  # fmt: skip
+    """uint8 (HEIGHT, WIDTH, 3).
+
+    `scene` (480, 640, 3); `side` from `panel`; `marks`: "target" and "goal" as (2,) column and row in the scene, where the task has them;
+    `errors_cm` so far; `outcome`: a word, and whether it is good (None: not yet known).
+    """
     image = Image.new("RGB", (WIDTH, HEIGHT), GROUND)
     image.paste(Image.fromarray(scene).resize(SCENE) if scene.shape[1::-1] != SCENE else Image.fromarray(scene), (0, 0))
     image.paste(side, (SCENE[0], 0))
     draw = ImageDraw.Draw(image)
-    if target is not None and np.isfinite(target).all():
-        _cross(draw, *target)
+    for name, point in marks.items():
+        if np.isfinite(point).all():  # not behind the camera
+            MARKS[name](draw, *point)
     _plate(draw, (8, 8), title, INK)
     _plate(draw, (8, 34), f"step {step} of {horizon} · {step / control_hz:.1f} s", INK)
     word, good = outcome
     _plate(draw, (SCENE[0] - 8, 8), word, DIM if good is None else GREEN if good else RED, anchor="ra", size=18)
     if errors_cm:
         _plate(draw, (8, SCENE[1] - 38), f"position error {errors_cm[-1]:.1f} cm", YELLOW, size=18)
-    _plot(draw, errors_cm, horizon, (SCENE[0] + GAP, HEIGHT - FOOT + 40, WIDTH - GAP - 40, HEIGHT - 10))
+    _plot(draw, errors_cm, horizon, (SCENE[0] + GAP, HEIGHT - FOOT + 40, WIDTH - GAP - 52, HEIGHT - 10))
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT), _fitted(f"“{instruction}”", PANEL - 2 * GAP, 14), INK, font(14))
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT + 20), "position error so far", DIM, font(12))
     return np.asarray(image)
@@ -117,6 +121,15 @@ def _cross(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
         draw.ellipse((x - 11, y - 11, x + 11, y + 11), outline=colour, width=width)
         for dx, dy in ((1, 0), (-1, 0), (0, 1), (0, -1)):
             draw.line((x + 7 * dx, y + 7 * dy, x + 17 * dx, y + 17 * dy), colour, width)
+
+
+def _diamond(draw: ImageDraw.ImageDraw, x: float, y: float) -> None:
+    corners = [(x - 10, y), (x, y - 10), (x + 10, y), (x, y + 10), (x - 10, y), (x, y - 10)]
+    for colour, width in (((0, 0, 0), 5), (YELLOW, 3)):
+        draw.line(corners, colour, width, joint="curve")
+
+
+MARKS: dict[str, Callable[[ImageDraw.ImageDraw, float, float], None]] = {"target": _cross, "goal": _diamond}
 
 
 def _plot(draw: ImageDraw.ImageDraw, errors_cm: Sequence[float], horizon: int, box: tuple[int, int, int, int]) -> None:

@@ -61,10 +61,9 @@ class VideoObserver(Observer):
 
     def _draw(self, env: Any, info: dict[str, Any]) -> None:
         self.scene = env.render()
-        target = info.get("privileged/target_pos_world")
-        self.target = None
-        if target is not None:
-            self.target = env.project(env.simulation.scene_camera, np.asarray(target)[None, :3], *self.scene.shape[:2])[0]
+        points = {name: info[f"privileged/{name}_pos_world"] for name in picture.MARKS if f"privileged/{name}_pos_world" in info}
+        size = self.scene.shape[:2]
+        self.marks = {name: env.project(env.simulation.scene_camera, np.asarray(point)[None, :3], *size)[0] for name, point in points.items()}
         error = float(info["position_error_cm"])
         if math.isfinite(error):
             self.errors_cm.append(error)
@@ -73,5 +72,5 @@ class VideoObserver(Observer):
 
     def _compose(self, outcome: tuple[str, bool | None]) -> np.ndarray:
         return picture.compose(
-            self.scene, self.side, self.title, self.target, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome
+            self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome
         )

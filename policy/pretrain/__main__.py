@@ -6,8 +6,8 @@ import dataclasses
 from pathlib import Path
 
 from policy.pretrain import OBJECTIVES
-from whatwhere.command import command, positive
-from whatwhere.errors import BadInput, choose
+from whatwhere.command import command
+from whatwhere.errors import BadInput, choose, positive
 
 
 @dataclasses.dataclass(frozen=True)

@@ -101,6 +101,18 @@ def test_frames_are_the_present_one_and_the_one_before_the_gap(env: TaskEnv) -> 
     assert not np.array_equal(pictures[0], pictures[-1])
 
 
+def test_advance_is_a_step_without_an_observation(env: TaskEnv) -> None:
+    actions = np.random.default_rng(6).uniform(-1, 1, (6, 7))
+    env.reset(seed=8)
+    *_, info = [env.step(action) for action in actions][-1]
+    state = env.get_state()
+    env.reset(seed=8)
+    terminated, truncated, advanced = [env.advance(action) for action in actions][-1]
+    assert (terminated, truncated) == (False, False)
+    assert same(info, advanced)
+    assert np.array_equal(state, env.get_state())
+
+
 def test_a_chunk_stops_at_the_end(env: TaskEnv) -> None:
     env.reset(seed=3)
     *_, terminated, truncated, info, executed = env.step_chunk(np.zeros((50, 7)))

@@ -123,7 +123,7 @@ def test_gymnasium_is_content(task: str) -> None:
             check_env(made.unwrapped, skip_render_check=True)
         made.reset(seed=1)
         assert made.render_mode == "rgb_array"
-        assert np.shape(made.render()) == (480, 640, 3)
+        assert cast(np.ndarray, made.render()).shape == (480, 640, 3)
     finally:
         made.close()
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -266,8 +264,9 @@ def evaluate(out, *words):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_rows_of_the_real_thing(checkpoint, tmp_path):
-    """A learned policy: the same rows from one worker, two, four, a part of the episodes, and after kill -9."""
+    """A learned policy: the same rows from one worker, two, four, and for a part of the episodes."""
     learned = f"checkpoint={checkpoint}"
     done = evaluate(tmp_path / "one", learned, "episodes=4", "video=1")
     assert done.returncode == 0, done.stderr
@@ -281,21 +280,30 @@ def test_rows_of_the_real_thing(checkpoint, tmp_path):
     assert evaluate(tmp_path / "part", learned, "episodes=2", "first=2", "video=0").returncode == 0
     assert strip(load_rows(tmp_path / "part")) == strip(rows[2:])
 
-    argv = [sys.executable, "-m", "eval.run", "task=pick_at_xy", "seed=150000", learned, "episodes=4", "video=0", "num_envs=2", f"out={tmp_path / 'killed'}"]
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_kill_9_loses_nothing(tmp_path):
+    words = ["policy=random", "episodes=4", "video=0"]
+    argv = [sys.executable, "-m", "eval.run", "task=pick_at_xy", "seed=150000", *words, f"out={tmp_path / 'killed'}"]
     process = subprocess.Popen(argv, cwd=Path(run.__file__).parents[1], stdout=subprocess.DEVNULL)
-    while not load_rows(tmp_path / "killed"):
-        time.sleep(0.1)
-        assert process.poll() is None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        while not load_rows(tmp_path / "killed"):
+            time.sleep(0.1)
+            assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait()
     kept = load_rows(tmp_path / "killed")
-    done = evaluate(tmp_path / "killed", learned, "episodes=4", "video=0")
+    done = evaluate(tmp_path / "killed", *words)
     assert done.returncode == 0, done.stderr
     assert f"{len(kept)} of them are there already" in done.stdout
-    assert strip(load_rows(tmp_path / "killed")) == strip(rows)
+    assert evaluate(tmp_path / "whole", *words).returncode == 0
+    assert strip(load_rows(tmp_path / "killed")) == strip(load_rows(tmp_path / "whole"))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_start_of_the_training_is_refused_by_its_hash(checkpoint, tmp_path):
     start = load_rows_of_expert(tmp_path / "expert")
     copy = tmp_path / "copy"

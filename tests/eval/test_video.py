@@ -88,12 +88,13 @@ def test_keypoints_and_attention_are_drawn(frames):
 
 def test_target_and_outcome_are_drawn(frames):
     scene, side = np.full((480, 640, 3), 90, np.uint8), picture.panel(frames, ("top", "wrist"))
-    draw = lambda target, outcome, errors: picture.compose(scene, side, "t", target, errors, 1, 40, 20, "reach it", outcome)  # noqa: E731
-    without = draw(None, ("running", None), [3.0, 2.0])
-    with_target = draw(np.array([320.0, 240.0]), ("running", None), [3.0, 2.0])
-    rows, columns = np.nonzero((with_target != without).any(axis=-1))
-    assert abs(rows.mean() - 240) < 1
-    assert abs(columns.mean() - 320) < 1
-    assert (draw(np.array([np.nan, np.nan]), ("running", None), [3.0, 2.0]) == without).all(), "a target behind the camera is not drawn"
-    assert (draw(None, ("success", True), [3.0, 2.0]) != without).any()
-    assert draw(None, ("failed", False), []).shape == (480, 1120, 3)
+    draw = lambda marks, outcome, errors: picture.compose(scene, side, "t", marks, errors, 1, 40, 20, "reach it", outcome)  # noqa: E731
+    without = draw({}, ("running", None), [3.0, 2.0])
+    for name in ("target", "goal"):
+        marked = draw({name: np.array([320.0, 240.0])}, ("running", None), [3.0, 2.0])
+        rows, columns = np.nonzero((marked != without).any(axis=-1))
+        assert abs(rows.mean() - 240) < 1
+        assert abs(columns.mean() - 320) < 1
+    assert (draw({"target": np.array([np.nan, np.nan])}, ("running", None), [3.0, 2.0]) == without).all(), "a target behind the camera is not drawn"
+    assert (draw({}, ("success", True), [3.0, 2.0]) != without).any()
+    assert draw({}, ("failed", False), []).shape == (480, 1120, 3)

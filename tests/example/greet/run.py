@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,6 +22,7 @@ class Settings:
     out: str | None = None
     seeds: tuple[int, ...] = (0, 1)
     video: int | str = 3
+    child: bool = False
 
     def __post_init__(self) -> None:
         positive("times", self.times)
@@ -34,6 +37,12 @@ def main(settings: Settings) -> None:
         raise RuntimeError("it broke")
     line = f"hello {settings.name}"
     print("\n".join([line.upper() if settings.style == "loud" else line] * settings.times))
+    if settings.child:
+        process = multiprocessing.get_context("spawn").Process(target=os.getpid)
+        process.start()
+        process.join()
+        if process.exitcode:
+            raise RuntimeError("no child")
     if settings.out:
         write_text(Path(settings.out) / f"{settings.name}-{settings.times}.txt", line)
 

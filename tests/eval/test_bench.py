@@ -1,0 +1,51 @@
+"""The bench: its words, its verdicts, and (slow) its claims about rendering on one task."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from eval import bench, bench_env
+from eval.bench import Figure, Settings, named
+from whatwhere.errors import BadInput
+from whatwhere.settings import parse
+
+
+def settings(**changes) -> Settings:
+    return dataclasses.replace(parse("eval.conf", "bench", Settings, []), **changes)
+
+
+def test_the_first_word_is_what_to_measure() -> None:
+    assert named(["env", "size=84"]) == ["what=env", "size=84"]
+    assert named(["size=84"]) == ["size=84"] and named(["--help"]) == ["--help"] and named([]) == []
+
+
+@pytest.mark.parametrize("changes", [{"what": "en"}, {"tasks": ["pick"]}, {"size": 8}, {"size": 1000}, {"rounds": 0}, {"states": 0}, {"seed": -1}])
+def test_refusals(changes) -> None:
+    with pytest.raises(BadInput, match=next(iter(changes))):
+        settings(**changes)
+
+
+def test_verdicts() -> None:
+    assert Figure("x", 6.0, at_least=6).passed and not Figure("x", 5.9, at_least=6).passed and not Figure("x", float("nan"), at_least=6).passed
+    assert Figure("x", 0, at_most=0).passed and not Figure("x", 1, at_most=0).passed and Figure("x", 1).passed
+    assert "MISSED" in str(Figure("x", 1, at_most=0)) and "bar" not in str(Figure("x", 1))
+
+
+def test_a_missed_bar_is_exit_code_1_and_is_written(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(bench_env, "measure", lambda settings: [Figure("good", 7, at_least=6), Figure("bad", 5, at_least=6)])
+    with pytest.raises(SystemExit) as stop:
+        bench.main(settings(out=str(tmp_path / "figures.json")))
+    assert stop.value.code == 1
+    assert [row["passed"] for row in json.loads((tmp_path / "figures.json").read_text())] == [True, False]
+
+
+@pytest.mark.slow
+def test_fast_against_exact_on_a_task(tmp_path) -> None:
+    """Not the times, which another process may spoil."""
+    figures = list(bench_env.fast_against_exact(settings(states=3, pictures=str(tmp_path)), "pick_at_xy"))
+    judged = {figure.name: figure for figure in figures if figure.at_most is not None or figure.at_least == bench_env.LEAST_IOU}
+    assert len(judged) == 2 and all(figure.passed for figure in judged.values()), judged
+    assert (tmp_path / "pick_at_xy.png").stat().st_size <= 300_000
