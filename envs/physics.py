@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import xml.etree.ElementTree as ET
 from typing import Any
 
@@ -9,6 +10,11 @@ import mujoco
 import numpy as np
 
 DIVERGED = (mujoco.mjtWarning.mjWARN_BADQPOS, mujoco.mjtWarning.mjWARN_BADQVEL, mujoco.mjtWarning.mjWARN_BADQACC)
+
+
+def _warned(message: str) -> None:
+    """MuJoCo's own handler writes MUJOCO_LOG.TXT into the current folder; that the physics diverged is told by `Physics.step`."""
+    logging.getLogger(__name__).debug(message)
 
 
 class Physics:
@@ -25,6 +31,7 @@ class Physics:
         self.model: mujoco.MjModel = environment.sim.model._model
         self.data: mujoco.MjData = environment.sim.data._data
         self._control = FastControl(environment)
+        mujoco.set_mju_user_warning(_warned)
 
     def restart(self) -> None:
         """To be called after robosuite's own reset."""

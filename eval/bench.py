@@ -6,13 +6,17 @@ Prints a line a figure; exits 1 if a bar is missed.
 from __future__ import annotations
 
 import importlib
+import os
+import platform
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from eval.tables import rewrite_block
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import write_json
+from whatwhere.versions import installed
 
 PARTS = {"env": "eval.bench_env", "policy": "eval.bench_policy"}  # each a module with `measure(settings) -> list[Figure]`
 
@@ -50,6 +54,7 @@ class Settings:
     seed: int
     pictures: str | None
     out: str | None
+    into: str | None
 
     def __post_init__(self) -> None:
         from envs import TASKS
@@ -67,10 +72,18 @@ def main(settings: Settings) -> None:
     figures = importlib.import_module(PARTS[settings.what]).measure(settings)
     if settings.out is not None:
         write_json(settings.out, [vars(figure) | {"passed": figure.passed} for figure in figures])
+    if settings.into is not None:
+        rewrite_block(settings.into, f"bench_{settings.what}", "\n".join(["```", about(), *map(str, figures), "```"]))
     missed = [figure for figure in figures if not figure.passed]
     if missed:
         print(f"{len(missed)} of {len(figures)} figures missed their bar", file=sys.stderr)
         raise SystemExit(1)
+
+
+def about() -> str:
+    """What the figures depend on."""
+    versions = ", ".join(f"{name} {installed(name)}" for name in ("mujoco", "robosuite", "torch"))
+    return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
 
 
 def named(arguments: Sequence[str]) -> list[str]:

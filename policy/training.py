@@ -194,5 +194,6 @@ def _record(settings: Settings, demos: Demos, steps: int, seconds: float) -> dic
         "seconds": round(seconds, 1),
         "demos_digest": demos.digest,
         "demos_seed": demos.attrs.get("seed"),
+        "demos_episodes": list(demos.episodes),
         "start_hashes": list(demos.init_hashes),
     }

@@ -1,4 +1,4 @@
-"""Visual meshes with a tenth of their triangles: drawing in software is bound by triangles, and these have far more than pixels."""
+"""Visual meshes with a fraction of their triangles: drawing in software is bound by triangles, and these have far more than pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from whatwhere.files import atomic
 VERSION = "1"  # part of the cache's key: change it with the method below
 KEPT = 0.15  # share of the triangles; with 0.1 some links differ in more than 5 % of their pixels
 FEWEST = 800  # triangles that are never too many: the fingers have 624 and are close to the wrist camera
-WELDS = (0.0, 1e-3, 3e-3, 5e-3, 8e-3)  # of a mesh's size: welds loose triangles, as in the pedestal, until it can be decimated
+WELDS = (0.0, 1e-3, 3e-3, 5e-3, 8e-3)  # of a mesh's size: loose triangles, as in the pedestal, are welded until they can be decimated
 ENOUGH = 1.6  # times the target: no coarser weld is tried
 CREASE_COS = 0.7  # triangles that meet at more than 45° keep an edge in their shading
 

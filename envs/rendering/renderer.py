@@ -54,6 +54,7 @@ class Renderer:
             self._model.light_castshadow[:] = False
             self._model.vis.quality.shadowsize = 0
             self._model.vis.quality.offsamples = 0
+            self._model.vis.quality.numslices, self._model.vis.quality.numstacks = 24, 10  # of 28 and 16: each leg of the table has 1,800 triangles
         self._followed = [(getattr(self._model, name), getattr(model, name)) for name in FOLLOWED]
         self._groups = self._model.geom_group.copy()
         self._cameras = {model.camera(index).name: index for index in range(model.ncam)}
@@ -75,6 +76,7 @@ class Renderer:
         if camera not in self._cameras:
             choose("camera", camera, self._cameras)
         self._camera.fixedcamid = self._cameras[camera]
+        self._option.sitegroup[:3] = 0 if segmentation else 1
         self._follow(data)
         if self.mode == "fast":
             self._leave_out_unseen(width / height)
@@ -117,6 +119,7 @@ class Renderer:
         """Takes over state and looks, and computes where everything is."""
         for ours, theirs in self._followed:
             ours[:] = theirs
+        np.maximum(self._model.site_rgba, 0, out=self._model.site_rgba)  # robosuite hides sites by a negative alpha, which MuJoCo draws, unseen
         self._data.qpos[:] = data.qpos
         if self._model.nmocap:
             self._data.mocap_pos[:], self._data.mocap_quat[:] = data.mocap_pos, data.mocap_quat

@@ -11,13 +11,7 @@ import pytest
 
 robosuite = pytest.importorskip("robosuite")
 
-from envs.control import (  # noqa: E402
-    FastControl,
-    compare,
-    largest_difference,
-    laws,
-    steps_per_second,
-)
+from envs.control import FastControl, compare, largest_difference, laws, steps_per_second, torques  # noqa: E402
 
 STEPS = 200
 BOUND = 1e-10  # the promise; what is seen is 0.0

@@ -1,0 +1,214 @@
+"""Fine-tuning and pre-training: what a sample is, that nothing of the future leaks in, resuming, and refusals."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from envs.demos.episodes import Episode, write_episode
+from policy import checkpoint, training
+from policy.cache import shift_table, token_cache
+from policy.channels import m_channels, p_channels
+from policy.dataset import load_demos, shifted
+from policy.finetune import Settings
+from policy.pretrain.clips import Clips
+from policy.streams import TwoStreamEncoder
+from whatwhere.errors import BadInput
+from whatwhere.settings import parse
+
+SIZE, GAP, CAMERAS = 32, 4, ["agentview", "robot0_eye_in_hand"]
+
+
+def episode(steps: int, seed: int, **attrs: Any) -> Episode:
+    rng = np.random.default_rng(seed)
+    facts = {
+        "task": "pick_at_xy", "task_version": "0", "init_hash": f"{seed:016x}", "seed": 0, "episode": seed, "rendering": "fast", "size": SIZE,
+        "cameras": CAMERAS, "frame_gap": GAP, "control_hz": 20, "horizon": 100, "versions": {}, "model_file": "<mujoco/>", "env_name": "PickAtXY",
+    }  # fmt: skip
+    return Episode(
+        actions=rng.uniform(-1, 1, (steps, 7)).astype(np.float32),
+        states=rng.normal(size=(steps, 20)),
+        proprio=rng.normal(size=(steps, 5)).astype(np.float32),
+        frames=rng.integers(0, 256, (steps, 2, SIZE, SIZE, 3), dtype=np.uint8),
+        success=True,
+        instruction="pick up the red cube",
+        attrs=facts | attrs,
+    )
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demos")
+    for i, steps in enumerate((6, 9, 7)):
+        write_episode(folder / f"episode_{i}.hdf5", episode(steps, i))
+    return folder
+
+
+def settings(folder: Path, out: Path, **changes: Any) -> Settings:
+    words = {"demos": folder, "out": out, "num_demos": 3, "steps": 12, "batch": 4, "streams": "random", "shifts": 2, "cache": out.parent / "cache"} | changes
+    words |= {"precision": "fp32", "save_every": 4}
+    return parse("policy.conf", "finetune", Settings, [f"{key}={value}" for key, value in words.items()])
+
+
+def test_a_sample_sees_the_past_and_learns_what_followed(demos: Path) -> None:
+    data = load_demos(demos, 3, chunk=4)
+    assert len(data) == 6 + 9 + 7
+    first, second = episode(6, 0), episode(9, 1)
+    row = 6 + 5  # step 5 of the second episode
+    assert data.previous[row] == 6 + 1
+    assert data.previous[6 + 2] == 6, "before the gap is filled, the pair begins at the reset, not in the episode before"
+    np.testing.assert_array_equal(data.frames[data.previous[row]], second.frames[1])
+    np.testing.assert_array_equal(data.chunks[row], second.actions[5:9])
+    assert data.valid[4].tolist() == [True, True, False, False]
+    np.testing.assert_array_equal(data.chunks[4, :2], first.actions[4:6])
+
+
+def test_frames_after_t_do_not_change_what_a_policy_is_given(demos: Path) -> None:
+    data = load_demos(demos, 1, chunk=4)
+    t = 3
+    blind = data.frames.copy()
+    blind[t + 1 :] = 0
+    np.testing.assert_array_equal(data.frames[[data.previous[t], t]], blind[[data.previous[t], t]])
+    assert (data.previous <= np.arange(len(data))).all()
+
+
+def test_smaller_sets_are_nested_in_larger_ones(demos: Path) -> None:
+    np.testing.assert_array_equal(load_demos(demos, 1, 4).frames, load_demos(demos, 3, 4).frames[:6])
+
+
+def test_one_shift_moves_all_frames_of_a_sample_by_the_same_pixels() -> None:
+    frames = np.zeros((2, 3, 16, 16, 3), np.uint8)
+    frames[:, :, 8, 8] = 255
+    moved = shifted(frames, np.array([[2, -3], [0, 0]]), 4)
+    assert (moved[0, :, 6, 11] == 255).all()
+    np.testing.assert_array_equal(moved[1], frames[1])
+
+
+def test_cached_tokens_are_what_the_streams_say(demos: Path, tmp_path: Path) -> None:
+    data = load_demos(demos, 3, chunk=4)
+    torch.manual_seed(0)
+    streams = TwoStreamEncoder(size=SIZE, dim=64, depth=1, heads=2).eval()
+    cache = token_cache(tmp_path, streams, "these", data, shifts=3, reach=4, seed=0, batch=5)
+    row, copy = 9, 2
+    pair = np.concatenate([data.frames[data.previous[[row]]], data.frames[[row]]], axis=1)
+    pixels = torch.from_numpy(shifted(pair, shift_table(3, len(data), 4, 0)[copy, [row]], 4)).permute(0, 1, 4, 2, 3).float() / 255
+    with torch.no_grad():
+        said = streams(m_channels(pixels[0, :2], pixels[0, 2:]), p_channels(pixels[0, 2:]))
+    kept = cache.tokens(np.array([copy]), np.array([row]))
+    torch.testing.assert_close(kept.p_patches[0].float(), said.p_patches, atol=5e-3, rtol=5e-3)
+    torch.testing.assert_close(kept.m_cls[0].float(), said.m_cls, atol=5e-3, rtol=5e-3)
+    before = (tmp_path / next(tmp_path.iterdir()).name / "m_cls.npy").stat().st_mtime_ns
+    token_cache(tmp_path, streams, "these", data, shifts=3, reach=4, seed=0)
+    assert (tmp_path / next(tmp_path.iterdir()).name / "m_cls.npy").stat().st_mtime_ns == before, "computed twice"
+
+
+@pytest.mark.parametrize("changes", [{}, {"encoder": "avg_early"}, {"encoder": "cnn_keypoints"}, {"unfreeze": True}])
+def test_training_writes_a_checkpoint_that_loads(demos: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    out = training.finetune(settings(demos, tmp_path / "out", **changes))
+    loaded = checkpoint.load(out)
+    assert loaded.config["training"]["start_hashes"] == [f"{i:016x}" for i in range(3)]
+    assert loaded.policy.config.encoder == changes.get("encoder", "pixelwise")
+
+
+def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = training.finetune(settings(demos, tmp_path / "whole", m_dropout=0.5))
+    save = training.save_state
+
+    def die(path: Path, step: int, *rest: Any) -> None:
+        save(path, step, *rest)
+        if step == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "save_state", die)
+    with pytest.raises(KeyboardInterrupt):
+        training.finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
+    assert not (tmp_path / "broken" / "config.json").exists()
+    monkeypatch.setattr(training, "save_state", save)
+    again = training.finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
+    assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ({"encoder": "pixelwize"}, "did you mean pixelwise?"),
+        ({"num_demos": 0}, "num_demos=0: must be at least 1"),
+        ({"num_demos": 4}, "holds 3 episodes, num_demos=4"),
+        ({"task": "pick_at_yx"}, "did you mean pick_at_xy?"),
+        ({"demos": "nowhere"}, "nowhere"),
+        ({"streams": "nowhere"}, "nowhere"),
+        ({"m_dropout": 1.5}, "m_dropout=1.5"),
+    ],
+)
+def test_bad_input_is_refused(demos: Path, tmp_path: Path, words: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput) as refusal:
+        training.finetune(settings(demos, tmp_path / "out", **words))
+    assert message in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_other_settings_in_the_same_folder_are_refused(demos: Path, tmp_path: Path) -> None:
+    training.finetune(settings(demos, tmp_path / "out"))
+    with pytest.raises(BadInput, match="other settings"):
+        training.finetune(settings(demos, tmp_path / "out", lr=0.5))
+
+
+def test_mixed_demonstrations_are_refused(tmp_path: Path) -> None:
+    write_episode(tmp_path / "episode_0.hdf5", episode(6, 0))
+    write_episode(tmp_path / "episode_1.hdf5", episode(6, 1, rendering="exact"))
+    with pytest.raises(BadInput, match="rendering=exact, but the episodes before it have rendering=fast"):
+        load_demos(tmp_path, 2, 4)
+
+
+def play(folder: Path) -> Path:
+    frames = np.random.default_rng(0).integers(0, 256, (6, 5, SIZE, SIZE, 3), dtype=np.uint8)
+    folder.mkdir(parents=True, exist_ok=True)
+    np.save(folder / "frames.npy", frames)
+    return folder
+
+
+def test_static_pairs_are_the_same_picture_and_the_share_is_what_was_asked_for(tmp_path: Path) -> None:
+    clips = Clips(play(tmp_path))
+    now, later = clips.pairs(seed=0, step=3, batch=2000, static=0.3, max_gap=3)
+    same = (now == later).all(axis=(1, 2, 3))
+    assert 0.26 < same.mean() < 0.34
+    again = clips.pairs(seed=0, step=3, batch=2000, static=0.3, max_gap=3)
+    np.testing.assert_array_equal(now, again[0])
+    as_float = torch.from_numpy(now[same][:4].copy()).permute(0, 3, 1, 2).float() / 255
+    assert (m_channels(as_float, as_float) == 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("module", ["policy.finetune", "policy.pretrain"])
+def test_killed_ten_times_the_weights_are_those_of_an_uninterrupted_run(module: str, demos: Path, tmp_path: Path) -> None:
+    def command(out: Path) -> list[str]:
+        if module == "policy.finetune":
+            given = dataclasses.asdict(settings(demos, out, steps=400))
+            words = [f"{key}={value}" for key, value in given.items() if value is not None]
+        else:
+            words = [f"data={play(tmp_path / 'play')}", f"out={out}", "steps=200", "batch=4", "dim=64", "depth=1", "heads=2", "save_every=5", "num_threads=1"]
+        return [sys.executable, "-m", module, *words]
+
+    subprocess.run(command(tmp_path / "whole"), check=True, capture_output=True)
+    chance = random.Random(0)
+    for _ in range(10):
+        process = subprocess.Popen(command(tmp_path / "killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(2, 9))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command(tmp_path / "killed"), check=True, capture_output=True)
+    whole, killed = (next((tmp_path / name).rglob("model.safetensors")) for name in ("whole", "killed"))
+    first, second = load_file(whole), load_file(killed)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
