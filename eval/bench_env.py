@@ -191,11 +191,14 @@ def _camera_names(model: MjModel) -> list[str]:
     return [model.camera(index).name for index in range(model.ncam)]
 
 
-def _draw_time(renderer: Renderer, data: MjData, camera: str, size: int) -> float:
-    renderer.draw(data, camera, size, size)
-    start = time.perf_counter()
-    renderer.draw(data, camera, size, size)
-    return time.perf_counter() - start
+def _draw_time(renderer: Renderer, data: MjData, camera: str, size: int, times: int = 3) -> float:
+    """Seconds of a picture: the best of a few, since other processes only ever add to it."""
+    best = float("inf")
+    for _ in range(times):
+        start = time.perf_counter()
+        renderer.draw(data, camera, size, size)
+        best = min(best, time.perf_counter() - start)
+    return best
 
 
 def link_overlaps(fast: Renderer, exact: Renderer, model: MjModel, data: MjData, camera: str, size: int) -> list[tuple[float, str, str]]:

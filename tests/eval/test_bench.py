@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from eval import bench, bench_env
@@ -49,3 +50,20 @@ def test_fast_against_exact_on_a_task(tmp_path) -> None:
     judged = {figure.name: figure for figure in figures if figure.at_most is not None or figure.at_least == bench_env.LEAST_IOU}
     assert len(judged) == 2 and all(figure.passed for figure in judged.values()), judged
     assert (tmp_path / "pick_at_xy.png").stat().st_size <= 300_000
+
+
+@pytest.mark.slow
+def test_exact_is_what_robosuite_draws() -> None:
+    from envs.rendering import Renderer
+
+    stock = bench_env.stock_stack(96)
+    stock.reset()
+    stock.step(np.full(7, 0.5))
+    stock.sim.forward()  # robosuite draws positions that are one substep old
+    exact = Renderer(stock.sim.model._model, mode="exact")
+    for camera in bench_env.CAMERAS:
+        ours = exact.draw(stock.sim.data._data, camera, 96, 96)
+        stock.sim._render_context_offscreen.gl_ctx.make_current()
+        np.testing.assert_array_equal(ours, stock.sim.render(width=96, height=96, camera_name=camera)[::-1])
+    exact.close()
+    stock.close()
