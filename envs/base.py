@@ -223,8 +223,8 @@ class TaskEnv(gymnasium.Env):
         """float64 (1 + nq + nv,): time, qpos, qvel."""
         return self._physics.state()
 
-    def set_state(self, state: np.ndarray) -> None:
-        """Puts the simulation in `state` as if an episode began there: controllers at rest, history and counters cleared.
+    def set_state(self, state: np.ndarray) -> Info:
+        """Puts the simulation in `state` as if an episode began there: controllers at rest, history and counters cleared. Returns its info.
 
         From a state that `reset` made, the same actions lead through the same states. Raises BadInput on another size.
         """
@@ -235,6 +235,7 @@ class TaskEnv(gymnasium.Env):
         self._physics.set_state(values[0], values[1 : 1 + nq], values[1 + nq :])
         self._forget()
         self._begin()
+        return dict(self._info)
 
     def model_xml(self) -> str:
         """The scene as MuJoCo XML, with asset paths that begin at `robosuite/` (robosuite completes them when it loads one)."""

@@ -33,7 +33,7 @@ from whatwhere.files import claim, owned
 if TYPE_CHECKING:
     from policy.finetune import Settings
 
-STEPS = {"cached": 4000, "pictures": 2000}  # fixed beforehand for each way of training
+STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every")  # settings that do not change what is learnt
 
 

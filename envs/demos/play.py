@@ -143,30 +143,29 @@ class Player:
         else:
             mover = MOTIONS["walk" if name == "fall" else name](rng, num_actions)
         for _ in range(rng.integers(0, LONGEST_WARM_UP)):
-            _, info = _step(env, mover.act(info), info)
+            _, info = _step(env, mover.act(info))
         if name == "fall":
-            env.set_state(with_falling_object(env, rng))
-            info = dict(env._info)
+            info = env.set_state(with_falling_object(env, rng))
         recorded: list[dict[str, np.ndarray]] = []
         for _ in range(self.settings.frames):
             seen = {"frames": env.camera_frames()} | labels(env, info)
             actions = np.full((self.settings.stride, NUM_ACTIONS), np.nan, np.float32)
             for step in range(self.settings.stride):
-                action, info = _step(env, mover.act(info), info)
+                action, info = _step(env, mover.act(info))
                 actions[step, :num_actions] = action
             recorded.append(seen | {"labels/actions": np.broadcast_to(actions, (len(env.cameras), *actions.shape))})
         return name, {key: np.stack([moment[key] for moment in recorded], axis=1) for key in recorded[0]}, first
 
 
-def _step(env: TaskEnv, action: np.ndarray, info: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+def _step(env: TaskEnv, action: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
     """One control step without pictures; play goes on where a task would be over. Returns what was executed and the new info."""
     action = np.clip(action, -1, 1).astype(np.float32)
-    if any(env._advance(action)):  # no public step leaves the drawing out
-        if env._info["failure"] is None:
-            env.set_state(env.get_state())
-        else:  # the physics died
-            env.reset()
-    return action, dict(env._info)
+    terminated, truncated, info = env.advance(action)
+    if info["failure"] is not None:  # the physics died
+        _, info = env.reset()
+    elif terminated or truncated:
+        info = env.set_state(env.get_state())
+    return action, info
 
 
 def with_falling_object(env: TaskEnv, rng: np.random.Generator) -> np.ndarray:
