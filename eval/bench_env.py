@@ -107,8 +107,8 @@ def stock_stack(size: int) -> Any:
     importlib.import_module("envs.tasks")  # imports robosuite quietly
     import robosuite
 
-    settings = {"camera_names": list(CAMERAS), "camera_heights": size, "camera_widths": size, "control_freq": CONTROL_HZ, "hard_reset": False, "ignore_done": True}
-    return robosuite.make("Stack", robots="Panda", has_renderer=False, has_offscreen_renderer=True, use_camera_obs=True, **settings)
+    cameras = {"camera_names": list(CAMERAS), "camera_heights": size, "camera_widths": size, "use_camera_obs": True, "has_offscreen_renderer": True}
+    return robosuite.make("Stack", robots="Panda", has_renderer=False, control_freq=CONTROL_HZ, hard_reset=False, ignore_done=True, **cameras)
 
 
 def _ours(task: str, size: int, rendering: str = "fast", horizon: int = 10**6) -> TaskEnv:
@@ -150,7 +150,7 @@ def fast_against_exact(settings: Settings, task: str) -> Iterator[Figure]:
         for episode in range(settings.states):
             fast.reset(seed=settings.seed, options={"episode": episode})
             rng = np.random.default_rng(episode)
-            fast.step_chunk(np.tile(rng.uniform(-1, 1, fast.action_space.shape), (rng.integers(1, 20), 1)))  # somewhere else
+            fast.step_chunk(np.tile(rng.uniform(-1, 1, fast.action_dim), (rng.integers(1, 20), 1)))  # somewhere else
             for camera in views:
                 if camera in fast.cameras:
                     for rendering, renderer in renderers.items():
@@ -178,7 +178,7 @@ def _same_physics(task: str, fast: TaskEnv, exact: TaskEnv, seed: int) -> Figure
         rng = np.random.default_rng(seed)
         seen = [env.get_state().tobytes()]
         while len(seen) <= SAME_STEPS:
-            actions = rng.uniform(-1, 1, (4, *env.action_space.shape))
+            actions = rng.uniform(-1, 1, (4, env.action_dim))
             _, _, terminated, truncated, _, _ = env.step_chunk(actions, on_step=lambda env, action, info, seen=seen: seen.append(env.get_state().tobytes()))
             if terminated or truncated:
                 env.reset()

@@ -1,4 +1,7 @@
-"""What this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints. Each problem comes with its remedy; exits 1 if there is one."""
+"""What this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints.
+
+Each problem comes with its remedy; exits 1 if there is one.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,8 @@ def versions(_: Settings) -> Iterator[Finding]:
         asked, python = [], ""
         yield Finding("whatwhere", "not installed", "make setup, or: pip install -e .", True)
     fits = SpecifierSet(python).contains(platform.python_version(), prereleases=True)
-    yield Finding("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}", "" if fits else f"needs {python}: make a virtual environment with such a Python", not fits)
+    remedy = "" if fits else f"needs {python}: make a virtual environment with such a Python"
+    yield Finding("python", f"{platform.python_version()}, {platform.system()} {platform.machine()}", remedy, not fits)
     pins = [f"mujoco=={MUJOCO}", f"robosuite=={ROBOSUITE}"]
     wanted = {requirement.name: requirement for requirement in map(Requirement, [*asked, *pins]) if not requirement.marker}
     fine = []
@@ -74,7 +78,7 @@ def versions(_: Settings) -> Iterator[Finding]:
 
 def rendering(settings: Settings) -> Iterator[Finding]:
     """The OpenGL back-end, and a frame drawn with it."""
-    from envs.rendering.gl import is_software, prepare_gl
+    from envs.rendering.gl import PACKAGES, is_software, prepare_gl
     from whatwhere.system import missing
 
     if installed("mujoco") is None:
@@ -82,7 +86,7 @@ def rendering(settings: Settings) -> Iterator[Finding]:
     try:
         backend, renderer = prepare_gl()
     except BadInput as error:
-        packages = " ".join(missing()) or "libegl1 libegl-mesa0 libgl1-mesa-dri"
+        packages = " ".join(missing()) or PACKAGES
         yield Finding("rendering", str(error).removeprefix("rendering: ").partition(";")[0], f"apt-get install {packages}", True)
         return
     yield Finding("rendering", f"{backend}, {renderer}" + (" (on the processor: works, but slower than a GPU)" if is_software(renderer) else ""))
@@ -108,7 +112,8 @@ def _test_frame(picture: str | None) -> Finding:
         imageio.imwrite(picture, frame, extension=".png")
     red, green, blue = frame[48, 48].tolist()
     if red < RED[0] or max(green, blue) > RED[1]:
-        return Finding("test frame", f"wrong: the middle should be red and is {red}, {green}, {blue}", "try the other back-end: MUJOCO_GL=osmesa (or egl)", True)
+        wrong = f"wrong: the middle should be red and is {red}, {green}, {blue}"
+        return Finding("test frame", wrong, "try the other back-end: MUJOCO_GL=osmesa (or egl)", True)
     return Finding("test frame", f"drawn in {milliseconds:.1f} ms")
 
 

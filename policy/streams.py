@@ -58,9 +58,10 @@ class TwoStreamEncoder(nn.Module):
         self.num_patches = self.grid[0] * self.grid[1]
         self.num_tokens = self.num_patches + 1
 
+        # weight_init="jax" is Xavier's: timm's own deviation of 0.02 is meant for wide models, and streams of 128 channels hardly learn from it
         def stream(channels: int) -> VisionTransformer:
             return VisionTransformer(
-                img_size=size, patch_size=patch, in_chans=channels, num_classes=0, embed_dim=dim, depth=depth, num_heads=heads, embed_layer=STEMS[stem]
+                img_size=size, patch_size=patch, in_chans=channels, num_classes=0, embed_dim=dim, depth=depth, num_heads=heads, embed_layer=STEMS[stem], weight_init="jax"
             )
 
         self.encoder_m, self.encoder_p = stream(M_CHANNELS), stream(P_CHANNELS)

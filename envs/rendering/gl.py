@@ -18,7 +18,8 @@ from whatwhere.errors import BadInput
 
 BACKENDS = ("egl", "osmesa")
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")
-REMEDY = "rendering: no OpenGL back-end draws off screen (tried EGL and OSMesa); run: apt-get install libegl1 libegl-mesa0 libgl1-mesa-dri (EGL) or libosmesa6 (OSMesa)"
+PACKAGES = "libegl1 libegl-mesa0 libgl1-mesa-dri"  # of Debian and Ubuntu, for EGL
+REMEDY = f"rendering: no OpenGL back-end draws off screen (tried EGL and OSMesa); run: apt-get install {PACKAGES} (or libosmesa6 for OSMesa)"
 PROBE_TIMEOUT_S = 60
 
 FOUND = "WHATWHERE_GL"  # "egl:llvmpipe (LLVM 15.0.6, 256 bits)", set by the first process that looked

@@ -66,13 +66,11 @@ def _decimated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
     key = hashlib.sha256(repr((VERSION, KEPT, FEWEST, WELDS, ENOUGH, CREASE_COS)).encode() + vertices.tobytes() + faces.tobytes()).hexdigest()[:32]
     path = cache_dir() / "meshes" / f"{key}.npz"
     names = ("vertices", "faces", "normals", "corners")
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged
-        with np.load(path, allow_pickle=False) as stored:
-            return tuple(stored[name] for name in names)  # type: ignore[return-value]
-    result = _simplify(vertices, faces)
-    with contextlib.suppress(OSError):  # a full disk costs the time again, no more
-        with atomic(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **dict(zip(names, result, strict=True)))
+    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
+        return tuple(stored[name] for name in names)  # type: ignore[return-value]
+    result = _simplify(vertices, faces)  # it was not there, or damaged
+    with contextlib.suppress(OSError), atomic(path) as temporary, temporary.open("wb") as file:  # a full disk costs the time again, no more
+        np.savez(file, **dict(zip(names, result, strict=True)))
     return result
 
 

@@ -31,6 +31,10 @@ class VideoPrediction(nn.Module):
         self.decoder = nn.Sequential(
             nn.Conv2d(d, d, 3, padding=1), nn.GELU(), nn.Conv2d(d, d, 3, padding=1), nn.GELU(), nn.Conv2d(d, 3 * patch * patch, 1)
         )
+        for layer in (self.decoder[0], self.decoder[2]):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
+        nn.init.zeros_(self.decoder[4].weight)  # type: ignore[arg-type]
+        nn.init.constant_(self.decoder[4].bias, 0.5)  # type: ignore[arg-type]  # begin at grey: from random pixels it took thousands of steps to find colours
 
     def forward(
         self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator
@@ -46,7 +50,8 @@ class VideoPrediction(nn.Module):
         picture = rearrange(pixels, "b (c i j) y x -> b c (y i) (x j)", i=self.patch, j=self.patch).float()
         moving = ((later - now).abs().amax(1, keepdim=True) > 8 / 255).float()
         error = (picture - later).square()
-        loss = (error * (1 + 4 * moving)).mean() + 0.5 * _edges(picture - later)
+        colour = (picture - later) - (picture - later).mean(1, keepdim=True)  # what is left beside luminance: small, and it tells objects apart
+        loss = (error * (1 + 4 * moving)).mean() + 5 * colour.square().mean() + 0.5 * _edges(picture - later)
         with torch.no_grad():
             here = moving.sum().clamp(min=1) * 3
             figures = {

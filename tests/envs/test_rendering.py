@@ -53,7 +53,8 @@ def scene(textured: bool = False) -> mujoco.MjModel:
         <body name="top" pos="0 .2 .1"><freejoint/><geom name="red" type="box" size=".05 .05 .05" group="1" rgba="1 0 0 1"/></body>
         <body name="ball" pos="0 -.1 .1"><joint name="slide" type="slide" axis="1 0 0"/>
           <geom name="ball" type="mesh" mesh="ball" group="1" {'material="checks"' if textured else 'rgba="0 0 1 1"'} contype="0" conaffinity="0"/></body>
-        <body name="guide" mocap="true" pos=".25 .2 .1"><geom name="guide" type="sphere" size=".03" group="1" rgba="1 0 1 1" contype="0" conaffinity="0"/></body>
+        <body name="guide" mocap="true" pos=".25 .2 .1">
+          <geom name="guide" type="sphere" size=".03" group="1" rgba="1 0 1 1" contype="0" conaffinity="0"/></body>
         <camera name="above" pos="0 0 1"/>
         <camera name="low" pos="0 -1 .2" xyaxes="1 0 0 0 0 1" fovy="20"/>
       </worldbody>
@@ -84,7 +85,6 @@ def renderers(model: mujoco.MjModel) -> Iterator[tuple[Renderer, Renderer]]:
 @pytest.fixture
 def data(model: mujoco.MjModel) -> mujoco.MjData:
     return mujoco.MjData(model)
-
 
 
 def test_pictures_are_upright_and_show_no_collision_shapes(renderers, data) -> None:
@@ -219,9 +219,9 @@ def test_a_picture_larger_than_the_buffer(model, data) -> None:
 
 
 def test_refusals_name_the_choices(model, renderers, data) -> None:
-    with pytest.raises(BadInput, match="rendering=quick.*fast, exact"):
+    with pytest.raises(BadInput, match=r"rendering=quick.*fast, exact"):
         Renderer(model, mode="quick")
-    with pytest.raises(BadInput, match="camera=abov.*above, low.*did you mean above"):
+    with pytest.raises(BadInput, match=r"camera=abov.*above, low.*did you mean above"):
         renderers[0].draw(data, "abov", 32, 32)
 
 
@@ -308,7 +308,15 @@ def test_osmesa_where_egl_is_missing(tmp_path) -> None:
 
 
 def test_without_any_back_end_one_line_names_the_packages(tmp_path) -> None:
-    done = python("from envs.rendering import prepare_gl\nfrom whatwhere.errors import BadInput\ntry: prepare_gl()\nexcept BadInput as e: print(e)", tmp_path, HIDDEN="EGL OSMesa")
+    code = """
+        from envs.rendering import prepare_gl
+        from whatwhere.errors import BadInput
+        try:
+            prepare_gl()
+        except BadInput as error:
+            print(error)
+    """
+    done = python(code, tmp_path, HIDDEN="EGL OSMesa")
     assert done.stderr == ""
     assert done.stdout.count("\n") == 1 and "libegl1" in done.stdout and "libosmesa6" in done.stdout
 

@@ -87,13 +87,13 @@ def test_a_damaged_checkpoint_is_named(monkeypatch, tmp_path) -> None:
     assert any("manifest.json" in finding.value for finding in problems(doctor.checkpoints))
 
 
-def test_a_missing_module_is_a_finding_not_a_traceback(capsys) -> None:
+def test_a_missing_module_is_a_finding_not_a_traceback(capsys, monkeypatch) -> None:
     def broken(settings: Settings):
         raise ImportError("No module named 'torch'")
         yield
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
-        patch.setattr(doctor, "CHECKS", (broken, doctor.machine))
+    monkeypatch.setattr(doctor, "CHECKS", (broken, doctor.machine))
+    with pytest.raises(SystemExit) as stop:
         doctor.main(SETTINGS)
     out = capsys.readouterr().out
     assert stop.value.code == 1 and "No module named 'torch'" in out and "make setup" in out and "cores" in out
