@@ -1,0 +1,63 @@
+"""`python -m policy.publish checkpoint=FOLDER results=FOLDER`: puts a trained policy among the shipped ones, with its score, and rewrites the manifest."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from whatwhere.command import command
+from whatwhere.errors import BadInput
+from whatwhere.files import read_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    checkpoint: str | None
+    results: str | None
+    streams: str | None
+    root: str
+
+    def __post_init__(self) -> None:
+        for name in ("checkpoint", "results"):
+            if getattr(self, name) is None:
+                raise BadInput(f"{name}: missing; give {name}=FOLDER")
+
+
+def main(settings: Settings) -> None:
+    assert settings.checkpoint is not None
+    assert settings.results is not None
+    from policy.checkpoint import load, load_streams, save_pretrained, save_streams, write_manifest
+    from policy.config import PolicyConfig, StreamsConfig
+
+    if settings.streams is not None:  # with the record of their pre-training, which a policy's own copy does not have
+        streams, record = load_streams(settings.streams)
+        config = PolicyConfig(size=record["size"], frame_gap=record["frame_gap"], streams=StreamsConfig(**record["streams"]))
+        save_streams(streams, settings.root, config, record["training"])
+    loaded = load(settings.checkpoint)
+    score = score_of(Path(settings.results) / "results.json", loaded.sha256)
+    folder = Path(settings.root) / loaded.config["task"] / loaded.policy.config.encoder
+    save_pretrained(
+        loaded.policy,
+        folder,
+        task=loaded.config["task"],
+        normalisation=loaded.normalisation,
+        training=loaded.config["training"],
+        score=score,
+        streams_root=settings.root,
+    )
+    write_manifest(settings.root)
+    print(folder)
+
+
+def score_of(path: Path, sha256: str) -> dict[str, Any]:
+    """What a checkpoint says of its evaluation. Raises BadInput if `path` is the score of other weights."""
+    results = read_json(path)
+    if not isinstance(results, dict) or results.get("sha256") != sha256:
+        found = results.get("sha256") if isinstance(results, dict) else None
+        raise BadInput(f"{path}: the score of the weights {str(found)[:16]}, not of {sha256[:16]}; evaluate this checkpoint first")
+    return {key: results[key] for key in ("seed", "episodes", "success", "position_error_cm", "relation_rate", "versions")}
+
+
+if __name__ == "__main__":
+    command("policy.conf", "publish", Settings, main)

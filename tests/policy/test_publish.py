@@ -1,0 +1,42 @@
+"""A trained policy among the shipped ones: same weights, its own score, a manifest that finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from policy import checkpoint, publish
+from policy.model import build
+from policy.transforms import Affine
+from tests.policy.small import PROPRIO, config
+from whatwhere.errors import BadInput
+from whatwhere.files import write_json
+
+SCORE = {"seed": 200000, "episodes": 2, "success": {"rate": 0.5}, "position_error_cm": {"median": 1.0}, "relation_rate": None, "versions": {}}
+
+
+def trained(folder: Path) -> checkpoint.Checkpoint:
+    normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
+    checkpoint.save_pretrained(build(config()), folder, task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
+    return checkpoint.load(folder)
+
+
+def test_published_weights_are_the_evaluated_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trained(tmp_path / "made")
+    write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": made.sha256})
+    publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
+    monkeypatch.setenv("WHATWHERE_CHECKPOINTS", str(tmp_path / "root"))
+    monkeypatch.chdir(tmp_path)
+    shipped = checkpoint.load(tmp_path / "root" / "pick_at_xy" / "pixelwise")
+    assert shipped.sha256 == made.sha256
+    assert shipped.config["score"]["success"] == {"rate": 0.5}
+    assert list((tmp_path / "root" / "streams").iterdir())[0].name == made.config["streams_sha256"][:16]
+
+
+def test_a_score_of_other_weights_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "made")
+    write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": "0" * 64})
+    with pytest.raises(BadInput, match="the score of the weights 0000"):
+        publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
