@@ -44,6 +44,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int) -> Demos:
     digest, attrs, instruction, start = hashlib.sha256(), None, "", 0
     for path in paths[:num_demos]:
         episode = read_episode(path)
+        assert episode.frames is not None
         if not episode.success:
             raise BadInput(f"{path}: a failed episode; only successful ones are demonstrations")
         _same(path, attrs, episode.attrs)

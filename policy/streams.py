@@ -61,7 +61,15 @@ class TwoStreamEncoder(nn.Module):
         # weight_init="jax" is Xavier's: timm's own deviation of 0.02 is meant for wide models, and streams of 128 channels hardly learn from it
         def stream(channels: int) -> VisionTransformer:
             return VisionTransformer(
-                img_size=size, patch_size=patch, in_chans=channels, num_classes=0, embed_dim=dim, depth=depth, num_heads=heads, embed_layer=STEMS[stem], weight_init="jax"
+                img_size=size,
+                patch_size=patch,
+                in_chans=channels,
+                num_classes=0,
+                embed_dim=dim,
+                depth=depth,
+                num_heads=heads,
+                embed_layer=STEMS[stem],
+                weight_init="jax",
             )
 
         self.encoder_m, self.encoder_p = stream(M_CHANNELS), stream(P_CHANNELS)

@@ -68,6 +68,7 @@ def test_a_sample_sees_the_past_and_learns_what_followed(demos: Path) -> None:
     row = 6 + 5  # step 5 of the second episode
     assert data.previous[row] == 6 + 1
     assert data.previous[6 + 2] == 6, "before the gap is filled, the pair begins at the reset, not in the episode before"
+    assert second.frames is not None
     np.testing.assert_array_equal(data.frames[data.previous[row]], second.frames[1])
     np.testing.assert_array_equal(data.chunks[row], second.actions[5:9])
     assert data.valid[4].tolist() == [True, True, False, False]

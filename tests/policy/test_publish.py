@@ -32,7 +32,7 @@ def test_published_weights_are_the_evaluated_ones(tmp_path: Path, monkeypatch: p
     shipped = checkpoint.load(tmp_path / "root" / "pick_at_xy" / "pixelwise")
     assert shipped.sha256 == made.sha256
     assert shipped.config["score"]["success"] == {"rate": 0.5}
-    assert list((tmp_path / "root" / "streams").iterdir())[0].name == made.config["streams_sha256"][:16]
+    assert next(iter((tmp_path / "root" / "streams").iterdir())).name == made.config["streams_sha256"][:16]
 
 
 def test_a_score_of_other_weights_is_refused(tmp_path: Path) -> None:
