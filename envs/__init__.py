@@ -43,6 +43,9 @@ def make(
     """
     choose("task", task, TASKS)
     check_simulator()
+    from envs.rendering import prepare_gl
+
+    prepare_gl()  # before mujoco is imported, which loads the back-end that MUJOCO_GL names
     from envs.base import TaskEnv
 
     return TaskEnv(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, cameras=cameras)

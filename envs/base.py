@@ -73,7 +73,7 @@ class TaskEnv(gymnasium.Env):
         names = [self._model.camera(i).name for i in range(self._model.ncam)]
         for camera in self.cameras:
             choose("cameras", camera, names)
-        self._renderer = Renderer(self._model, self._physics.xml(), rendering)
+        self._renderer = Renderer(self._model, rendering)
         self._close_renderer = weakref.finalize(self, self._renderer.close)
         self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
         atexit.register(self._close_renderer)

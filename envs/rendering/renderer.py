@@ -45,7 +45,7 @@ class Renderer:
 
     _gl: Any = None
 
-    def __init__(self, model: mujoco.MjModel, xml: str = "", mode: str = "fast") -> None:
+    def __init__(self, model: mujoco.MjModel, mode: str = "fast") -> None:
         self.mode = choose("rendering", mode, RENDERINGS)
         self._model = copy.copy(model)
         if mode == "fast":
