@@ -156,6 +156,15 @@ def _fill(module: nn.Module, path: Path, skip: str | None = None) -> None:
     module.load_state_dict({name: value.float() for name, value in parse(path.read_bytes()).items()}, strict=skip is None)
 
 
+def _score_line(score: Mapping[str, Any]) -> str:
+    success, error = score["success"], score["position_error_cm"]
+    low, high = success["ci95"]
+    return (
+        f"Success {success['rate']:.3f} [{low:.3f}, {high:.3f}] (Wilson 95 %), position error {error['median']:.2f} cm (median), "
+        f"{score['episodes']} episodes of seed {score['seed']}: `python -m eval.run`, run once."
+    )
+
+
 def card(config: Mapping[str, Any]) -> str:
     """README.md of a checkpoint: what it is, how it was made, how to load it."""
     policy, training, score = config["policy"], config["training"], config["score"]
@@ -170,7 +179,7 @@ A policy of the `whatwhere` package. Cameras: {", ".join(policy["cameras"])}, {p
 {facts or "* not recorded"}
 
 ## Score
-{score if score else "Not evaluated when this was written."}
+{_score_line(score) if score else "Not evaluated when this was written."}
 
 ## Use
 ```python

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from policy.finetune import Settings
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
+STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every")  # settings that do not change what is learnt
 
 
@@ -64,13 +65,15 @@ def finetune(settings: Settings) -> Path:
             cache = token_cache(settings.cache, policy.streams, streams_name, demos, settings.shifts, settings.shift_px, seed=0, device=str(device))
         proprio = Affine.of(demos.proprio)
         seconds = _train(settings, policy, Samples(settings, demos, proprio, cache, device), steps, device, out)
-        return save_pretrained(
+        save_pretrained(
             policy,
             out,
             task=settings.task,
             normalisation={"proprio": proprio, "actions": Affine.identity(demos.chunks.shape[-1])},
             training=_record(settings, demos, steps, seconds),
         )
+        (out / STATE).unlink()  # nothing is left to resume
+        return out
 
 
 
@@ -108,7 +111,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, dev
     stream = [p for name, p in policy.named_parameters() if p.requires_grad and name.startswith("streams.")]
     groups = [{"params": heads, "rate": settings.lr}, {"params": stream, "rate": settings.stream_lr}]
     optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay)
-    begin, _ = load_state(out / "state.safetensors", {"learning": learning}, optimizer)
+    begin, _ = load_state(out / STATE, {"learning": learning}, optimizer)
     curves = SummaryWriter(str(out / "tensorboard"), purge_step=begin)
     clock, smooth = time.monotonic(), 0.0
     policy.train()
@@ -136,7 +139,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, dev
             left = (steps - step - 1) / rate
             print(f"\rstep {step + 1}/{steps} loss {smooth:.4f} · {rate:.1f} steps/s · {left / 60:.1f} min left ", end="", file=sys.stderr, flush=True)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
-            save_state(out / "state.safetensors", step + 1, {"learning": learning}, optimizer)
+            save_state(out / STATE, step + 1, {"learning": learning}, optimizer)
     print(file=sys.stderr)
     curves.close()
     policy.load_state_dict(average.state_dict())
