@@ -14,7 +14,8 @@ from tests.policy.small import PROPRIO, config
 from whatwhere.errors import BadInput
 from whatwhere.files import write_json
 
-SCORE = {"seed": 200000, "episodes": 2, "success": {"rate": 0.5, "ci95": [0.1, 0.9]}, "position_error_cm": {"median": 1.0}, "relation_rate": None, "versions": {}}
+SUCCESS = {"rate": 0.5, "ci95": [0.1, 0.9]}
+SCORE = {"seed": 200000, "episodes": 2, "success": SUCCESS, "position_error_cm": {"median": 1.0}, "relation_rate": None, "versions": {}}
 
 
 def trained(folder: Path) -> checkpoint.Checkpoint:
