@@ -19,6 +19,9 @@ from policy.transforms import Affine
 from whatwhere.errors import BadInput, choose
 
 
+EXECUTE = 1  # asking again at every step was best on development starts, for keypoints of a CNN and of fused patches alike (docs/lab.md)
+
+
 @dataclass(frozen=True)
 class Look:
     """Where the policy looked: keypoints (c, q, 2), x and y in [-1, 1] over each picture, and heat (c, rows, columns), which sums to 1 a camera."""
@@ -36,7 +39,7 @@ class Agent:
     reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
     """
 
-    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int = 4, ensemble: float | None = None) -> None:
+    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int = EXECUTE, ensemble: float | None = None) -> None:
         if not 1 <= execute <= policy.config.chunk:
             raise BadInput(f"execute={execute}: must be 1 to {policy.config.chunk}, the policy's chunk")
         if ensemble is not None and not ensemble >= 0:
@@ -50,7 +53,7 @@ class Agent:
         self.reset()
 
     @staticmethod
-    def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int = 4, ensemble: float | None = None) -> Agent:
+    def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int = EXECUTE, ensemble: float | None = None) -> Agent:
         """By name or folder (policy.checkpoint.load). `device`: auto, cpu or cuda. Raises BadInput."""
         choose("device", device.split(":")[0], ("auto", "cpu", "cuda"))
         checkpoint.verify(name_or_folder)

@@ -36,7 +36,7 @@ def test_no_state_leaks_between_queries_or_episodes() -> None:
 
 
 def test_actions_are_in_the_units_of_the_world() -> None:
-    plain, scaled = agent(), agent()
+    plain, scaled = agent(execute=4), agent(execute=4)
     scaled.normalisation["actions"] = Affine(np.full(7, 0.25, np.float32), np.full(7, 0.5, np.float32))
     expected = plain.policy.predict(torch.from_numpy(observation()["frames"])[None], torch.from_numpy(observation()["proprio"])[None], _task())
     assert np.allclose(scaled.act(observation()), np.clip(expected.actions[0, :4].detach().numpy() * 0.5 + 0.25, -1, 1), atol=1e-6)
