@@ -18,7 +18,6 @@ from policy.model import Policy
 from policy.transforms import Affine
 from whatwhere.errors import BadInput, choose
 
-
 EXECUTE = 1  # asking again at every step was best on development starts, for keypoints of a CNN and of fused patches alike (docs/lab.md)
 
 
