@@ -66,7 +66,7 @@ def test_frozen_streams_are_stored_once(home: Path) -> None:
     assert find("pick_at_xy", "avg_late") == "pick_at_xy/avg_late"
     assert load("pick_at_xy/avg_late").policy.config.encoder == "avg_late"
     assert stored.default_streams() == Path("checkpoints/streams") / manifest["default_streams"][:16]
-    assert Agent.from_pretrained("pick_at_xy/pixelwise", device="cpu").act(observation()).shape == (4, 7)
+    assert Agent.from_pretrained("pick_at_xy/pixelwise", device="cpu").act(observation()).shape == (1, 7)
     with pytest.raises(BadInput, match=r"task=pick_at_xy encoder=cnn_avg; there are: pick_at_xy/avg_late, pick_at_xy/pixelwise"):
         find("pick_at_xy", "cnn_avg")
     with pytest.raises(BadInput, match=r"pick_at_xy/pixelwize: no such name.*did you mean pick_at_xy/pixelwise"):
