@@ -50,6 +50,11 @@ def draw(entries: Sequence[Entry], path: str | Path) -> Path:
     return Path(path)
 
 
+def is_placed(rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether some row says where its target lay."""
+    return any(row.get("target_xy_m") is not None for row in rows)
+
+
 def _starts(rows: Sequence[dict[str, Any]]) -> np.ndarray:
     """(n, 4): target x and y in metres, error in cm (NaN where there is none), success."""
     kept = [(*row["target_xy_m"], row["position_error_cm"], row["success"]) for row in rows if row.get("target_xy_m") is not None]

@@ -33,6 +33,7 @@ class Player:
     checkpoint: str | None = None  # its name in rows
     sha256: str | None = None  # of its weights
     encoder: str | None = None
+    execute: int | None = None  # actions carried out between two queries
     train_seed: int | None = None
     task_version: str | None = None  # what it was trained on
     trained_on: frozenset[str] = frozenset()  # hashes of the starts that are refused
@@ -43,13 +44,15 @@ class Player:
     out: str = ""
     video: int | str = 0  # the first so many episodes, or "failures"
     first: int = 0
+    expert: str | None = None  # module:Class
+    trajectories: bool = False
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Callable[[int, Callable[..., None]], Row]]:
         import torch
 
         torch.set_num_threads(1)
-        policy = policies.learned(self.folder, self.device) if self.policy == "learned" else None  # before the simulator: bad weights are refused at once
+        policy = policies.learned(self.folder, self.device, self.execute) if self.policy == "learned" else None  # before the simulator: bad weights are refused at once
         import envs
 
         env = envs.make(self.task, rendering=self.rendering, size=self.size, frame_gap=self.frame_gap, cameras=self.cameras)
@@ -61,10 +64,14 @@ class Player:
     def _play(self, env: Any, policy: policies.RolloutPolicy | None) -> Callable[[int, Callable[..., None]], Row]:
         if self.task_version is not None and env.task_version != self.task_version:
             raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
-        acting = policy or policies.scripted(self.policy, self.task, int(np.prod(env.action_space.shape)))
+        acting = policy or policies.scripted(self.policy, self.task, int(np.prod(env.action_space.shape)), self.expert)
 
         def play(episode: int, tell: Callable[..., None]) -> Row:
             observers: list[Observer] = [StartCheck(self.trained_on), Signs(tell), FreezeObserver()]
+            if self.trajectories:
+                from eval.observers.trajectory import TrajectoryObserver
+
+                observers.append(TrajectoryObserver(self.out))
             if self.wants_video(episode):
                 from eval.observers.video import VideoObserver
 
@@ -88,9 +95,11 @@ class Player:
         return self.row(known | facts)
 
     def is_done(self, row: Row) -> bool:
-        """Whether an episode with this row need not be played (again): it need if it lacks a video that is asked for."""
+        """Whether an episode with this row need not be played (again): it need if it lacks a video or a trajectory that is asked for."""
         wanted = self.wants_video(row["episode"]) and not (self.video == "failures" and row["success"])
         is_lost = str(row["failure"]).startswith("worker_")
+        if self.trajectories and not is_lost and not (row.get("trajectory") and (Path(self.out) / row["trajectory"]).is_file()):
+            return False
         return is_lost or not wanted or (row["video"] is not None and (Path(self.out) / row["video"]).is_file())
 
 

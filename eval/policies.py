@@ -78,19 +78,19 @@ class Blind:
         return None
 
 
-def learned(checkpoint: str, device: str) -> RolloutPolicy:
-    """A checkpoint by name or folder. Raises BadInput for a bad one."""
+def learned(checkpoint: str, device: str, execute: int | None = None) -> RolloutPolicy:
+    """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says. Raises BadInput for a bad one."""
     from policy.agent import Agent
 
-    return Learned(Agent.from_pretrained(checkpoint, device=device))
+    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute))
 
 
-def scripted(policy: str, task: str, action_dim: int) -> RolloutPolicy:
-    """`expert`, `random` or `zero` for a task whose actions have `action_dim` numbers. Raises BadInput for another name."""
-    from envs.experts import EXPERTS, RandomPolicy, ZeroPolicy
+def scripted(policy: str, task: str, action_dim: int, expert: str | None = None) -> RolloutPolicy:
+    """`expert` (module:Class, or the task's own), `random` or `zero` for a task whose actions have `action_dim` numbers. Raises BadInput for another name."""
+    from envs.experts import RandomPolicy, ZeroPolicy, expert_class
 
     choices: dict[str, Callable[[], RolloutPolicy]] = {
-        "expert": lambda: Expert(EXPERTS[choose("task", task, EXPERTS)]()),
+        "expert": lambda: Expert(expert_class(task, expert)()),
         "random": lambda: Blind(lambda rng: RandomPolicy(action_dim, rng)),
         "zero": lambda: Blind(lambda rng: ZeroPolicy(action_dim)),
     }

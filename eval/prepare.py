@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.player import TRAINING_START, Player
 from whatwhere.errors import BadInput
+from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def prepare(settings: Settings) -> Player:
     """The evaluation that `settings` ask for. Raises BadInput for wrong versions, a checkpoint that is damaged or made for something else, a training start."""
     check_simulator()
     common: dict[str, Any] = {"task": settings.task, "policy": settings.policy, "seed": settings.seed, "video": settings.video, "first": settings.first}
+    common |= {"trajectories": settings.trajectories, "expert": settings.expert}
     if settings.policy == "learned":
         player = _learned(settings, common)
     else:
@@ -53,6 +55,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         checkpoint=name,
         sha256=stored.sha256,
         encoder=config.encoder,
+        execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
         task_version=training.get("task_version"),
         trained_on=hashes,
@@ -69,6 +72,8 @@ def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> No
         raise BadInput(f"checkpoint={name}: made for task={stored.config['task']}, not task={settings.task}")
     if settings.encoder not in (None, config.encoder):
         raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
+    if settings.execute is not None and settings.execute > config.chunk:
+        raise BadInput(f"execute={settings.execute}: must be 1 to {config.chunk}, the chunk that {name} predicts")
     if settings.size not in (None, config.size):
         raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
 
@@ -90,10 +95,11 @@ def _check_starts(settings: Settings, name: str, training: dict[str, Any]) -> No
 
 def default_out(settings: Settings, player: Player) -> str:
     """outputs/eval/<made of the settings>: the same command comes back to the same folder, another one goes elsewhere."""
-    parts = [player.task, player.encoder or player.policy]
+    parts = [path_name(player.task), player.encoder or path_name(player.expert or player.policy)]
     parts += [player.sha256[:8]] if player.sha256 is not None else []
     parts += [f"seed{player.seed}", f"n{settings.episodes}"]
     parts += [f"from{settings.first}"] if settings.first else []
+    parts += [f"execute{settings.execute}"] if settings.execute is not None else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
     parts += [re.sub(r"\W", "", settings.device)] if settings.device != "auto" else []
@@ -102,5 +108,6 @@ def default_out(settings: Settings, player: Player) -> str:
 
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
-    keys = ("task", "policy", "encoder", "sha256", "seed", "first", "rendering", "size")
-    return {key: getattr(player, key) for key in keys} | {"episodes": settings.episodes, "device": settings.device, **stamp()}
+    keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
+    named = {} if player.expert is None else {"expert": player.expert}
+    return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

@@ -164,9 +164,10 @@ def main(settings: Settings) -> None:
         tables.write(table, settings.out, "report")
         print(f"wrote report.csv, report.tex and report.md to {settings.out}")
         if settings.maps:
-            from eval.maps import draw
+            from eval.maps import draw, is_placed
 
-            print(f"wrote {draw(entries, Path(settings.out) / 'spatial_error.png')}")
+            placed = any(is_placed(entry.rows) for entry in entries)
+            print(f"wrote {draw(entries, Path(settings.out) / 'spatial_error.png')}" if placed else "no maps: no row says where its target lay")
     if settings.into is not None and settings.block is not None:
         tables.rewrite_block(settings.into, settings.block, tables.markdown(table))
         print(f"rewrote the block {settings.block} of {settings.into}")

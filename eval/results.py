@@ -53,7 +53,7 @@ def finish(folder: str | Path, about: dict[str, Any]) -> dict[str, Any]:
 
 def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
     """The value of `results.json`: who was evaluated, the score, then versions and the command."""
-    head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "seed")}
+    head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "execute", "seed")}
     tail = {key: about.get(key) for key in ("versions", "command")}
     return {**head, **score(rows), **tail}
 

@@ -50,12 +50,12 @@ def rollout(env: Any, policy: RolloutPolicy, seed: int, episode: int, observers:
 
 def outcome(info: dict[str, Any]) -> dict[str, Any]:
     """What the last step's info says of the episode, as JSON can hold it (a position error that is not finite becomes None)."""
-    error = float(info["position_error_cm"])
+    error = info["position_error_cm"]  # None in tasks from elsewhere that define none
     relation = info.get("is_relation_correct")
     return {
         "success": bool(info["success"]),
         "failure": info.get("failure"),
-        "position_error_cm": error if math.isfinite(error) else None,
+        "position_error_cm": float(error) if error is not None and math.isfinite(error) else None,
         "is_relation_correct": None if relation is None else bool(relation),
     }
 

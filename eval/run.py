@@ -34,29 +34,37 @@ class Settings:
     encoder: str | None
     checkpoint: str | None
     policy: str
+    execute: int | None
     episodes: int
     first: int
     seed: int
     num_envs: int
     video: int | str
+    trajectories: bool
     out: str | None
     device: str
     rendering: str | None
     size: int | None
     timeout_s: float
     allow: list[str] | None
+    expert: str | None = None
 
     def __post_init__(self) -> None:
-        from envs import TASKS
+        from envs import check_task
+        from envs.experts import check_expert
         from policy.encoders import ENCODERS
 
-        choose("task", self.task, TASKS)
+        check_task(self.task)
         choose("policy", self.policy, POLICIES)
+        if self.policy == "expert":
+            check_expert(self.task, self.expert)
         if self.encoder is not None:
             choose("encoder", self.encoder, ENCODERS)
         if self.policy != "learned" and self.checkpoint is not None:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
-        for name, least in (("episodes", 1), ("num_envs", 1), ("first", 0), ("seed", 0), ("timeout_s", 1), ("size", 16)):
+        if self.policy != "learned" and self.execute is not None:
+            raise BadInput(f"execute={self.execute}: policy={self.policy} predicts no chunks; leave it out or use policy=learned")
+        for name, least in (("episodes", 1), ("execute", 1), ("num_envs", 1), ("first", 0), ("seed", 0), ("timeout_s", 1), ("size", 16)):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name), least)
         if self.seed >= SEED_LIMIT:
@@ -112,7 +120,7 @@ def about(settings: Settings, player: Player) -> dict[str, Any]:
     """What `results.json` says beside the score. The command names every setting, so that it means the same when defaults change."""
     chosen = [(field.name, getattr(settings, field.name)) for field in fields(settings)]
     words = [shlex.quote(f"{name}={'[' + ','.join(value) + ']' if isinstance(value, list) else value}") for name, value in chosen if value is not None]
-    keys = ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "seed")
+    keys = ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "execute", "seed")
     return {key: getattr(player, key) for key in keys} | {"versions": stamp(), "command": " ".join(["python -m eval.run", *words])}
 
 

@@ -87,7 +87,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def score(rows: Sequence[Row]) -> dict[str, Any]:
     """What `results.json` says of the rows. Rates are over all episodes; centimetres over those that have one (a lost worker's has none).
 
-    An episode without a position error counts as not within any distance. Keys without data are None.
+    An episode without a position error counts as not within any distance; where none has one (a task that defines none) there is no such rate.
+    Keys without data are None.
     """
     n = len(rows)
     wins = sum(bool(row["success"]) for row in rows)
@@ -101,7 +102,7 @@ def score(rows: Sequence[Row]) -> dict[str, Any]:
             "median": float(np.median(errors)) if errors else None,
             "p90": float(np.percentile(errors, 90)) if errors else None,
             "ci95": list(bootstrap(errors)) if errors else None,
-            "within_cm": {limit: _rate(sum(error <= float(limit) for error in errors), n) for limit in WITHIN_CM},
+            "within_cm": {limit: _rate(sum(error <= float(limit) for error in errors), n) if errors else None for limit in WITHIN_CM},
         },
         "relation_rate": _rate(sum(relations), len(relations)),
         "freeze_rate": _rate(sum(freezes), len(freezes)),

@@ -18,8 +18,6 @@ from policy.model import Policy
 from policy.transforms import Affine
 from whatwhere.errors import BadInput, choose
 
-EXECUTE = 1  # asking again at every step was best on development starts, for keypoints of a CNN and of fused patches alike (docs/lab.md)
-
 
 @dataclass(frozen=True)
 class Look:
@@ -34,11 +32,12 @@ class Agent:
 
     Inference is on batches of one, so that an action does not depend on what else is running. Set torch's threads (one, for results that repeat
     bit by bit) where the process starts.
-    `execute`: how many of the predicted actions `act` returns. `ensemble`: None, or m ≥ 0: average the chunks of earlier queries that still
+    `execute`: how many of the predicted actions `act` returns; None: as many as the policy's config says. `ensemble`: None, or m ≥ 0: average the chunks of earlier queries that still
     reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
     """
 
-    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int = EXECUTE, ensemble: float | None = None) -> None:
+    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int | None = None, ensemble: float | None = None) -> None:
+        execute = policy.config.execute if execute is None else execute
         if not 1 <= execute <= policy.config.chunk:
             raise BadInput(f"execute={execute}: must be 1 to {policy.config.chunk}, the policy's chunk")
         if ensemble is not None and not ensemble >= 0:
@@ -52,7 +51,7 @@ class Agent:
         self.reset()
 
     @staticmethod
-    def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int = EXECUTE, ensemble: float | None = None) -> Agent:
+    def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int | None = None, ensemble: float | None = None) -> Agent:
         """By name or folder (policy.checkpoint.load). `device`: auto, cpu or cuda. Raises BadInput."""
         choose("device", device.split(":")[0], ("auto", "cpu", "cuda"))
         checkpoint.verify(name_or_folder)

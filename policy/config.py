@@ -44,6 +44,7 @@ class PolicyConfig:
     frame_gap: int = 4  # control steps between the two frames of a pair
     change: str = "past"  # see policy.channels.pair_channels
     chunk: int = 8  # actions predicted at once
+    execute: int = 1  # of these executed before the next query; asking at every step was best on development starts (docs/lab.md)
     action_dim: int = 7
     proprio_dim: int = 9
     task_dim: int = 16  # task embedding that reaches the head
@@ -65,8 +66,10 @@ class PolicyConfig:
             raise BadInput(f"cls_fusion={self.cls_fusion}: sharing=shared has one module for CLS and patches; set cls_fusion={self.fusion} too")
         if not self.cameras or len(set(self.cameras)) != len(self.cameras):
             raise BadInput(f"cameras={list(self.cameras)}: needs one or more different camera names")
-        for name in ("size", "frame_gap", "chunk", "action_dim", "proprio_dim", "task_dim", "keypoints", "head_parameters"):
+        for name in ("size", "frame_gap", "chunk", "execute", "action_dim", "proprio_dim", "task_dim", "keypoints", "head_parameters"):
             positive(name, getattr(self, name))
+        if self.execute > self.chunk:
+            raise BadInput(f"execute={self.execute}: must be 1 to {self.chunk}, the policy's chunk")
         for name in ("m_dropout", "proprio_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"{name}={getattr(self, name)}: must be at least 0 and less than 1")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, positive
+from whatwhere.files import path_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Settings:
     weight_decay: float
     ema: float
     chunk: int
+    execute: int
     m_dropout: float
     proprio_dropout: float
     shifts: int
@@ -52,7 +54,7 @@ class Settings:
         choose("cls_fusion", self.cls_fusion, FUSIONS)
         choose("sharing", self.sharing, ("separate", "shared"))
         choose("precision", self.precision, ("auto", "fp32", "bf16"))
-        for name in ("num_demos", "batch", "chunk", "shifts", "save_every"):
+        for name in ("num_demos", "batch", "chunk", "execute", "shifts", "save_every"):
             positive(name, getattr(self, name))
         positive("seed", self.seed, 0)
         positive("shift_px", self.shift_px, 0)
@@ -67,7 +69,7 @@ class Settings:
         """Where the results go: made of the settings, so that the same command resumes."""
         if self.out is not None:
             return Path(self.out)
-        return Path("outputs/finetune") / f"{self.task}_{self.encoder}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"
+        return Path("outputs/finetune") / f"{path_name(self.task)}_{self.encoder}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"
 
 
 def main(settings: Settings) -> None:

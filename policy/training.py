@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run
-PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every")  # settings that do not change what is learnt
+PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute")  # settings that do not change what is learnt
 
 
 def finetune(settings: Settings) -> Path:
@@ -173,6 +173,7 @@ def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyC
         size=int(demos.attrs["size"]),
         frame_gap=int(demos.attrs["frame_gap"]),
         chunk=settings.chunk,
+        execute=settings.execute,
         action_dim=demos.chunks.shape[-1],
         proprio_dim=demos.proprio.shape[-1],
         m_dropout=settings.m_dropout,

@@ -14,7 +14,10 @@ LEAST_S = 1.0
 
 
 class FreezeObserver(Observer):
-    """Adds `freezes`: how many times no joint and no object moved by more than `STILL` for at least `LEAST_S` before the episode ended."""
+    """Adds `freezes`: how many times no joint and no object moved by more than `STILL` for at least `LEAST_S` before the episode ended.
+
+    None where the state is not that of joints (gymnasium environments).
+    """
 
     def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: dict[str, Any]) -> None:
         self.freezes, self.is_still = 0, False
@@ -28,7 +31,7 @@ class FreezeObserver(Observer):
         self.freezes += self.is_still and not was_still  # a longer stand counts once
 
     def end(self, env: Any, row: dict[str, Any]) -> dict[str, Any]:
-        return {"freezes": int(self.freezes)}
+        return {"freezes": int(self.freezes) if env.has_joints else None}
 
     def _positions(self, env: Any) -> np.ndarray:
         """The first half of the state's [qpos, qvel]: every joint, and the objects (of the last one perhaps not the whole quaternion)."""

@@ -63,10 +63,10 @@ class VideoObserver(Observer):
         self.scene = env.render()
         points = {name: info[f"privileged/{name}_pos_world"] for name in picture.MARKS if f"privileged/{name}_pos_world" in info}
         size = self.scene.shape[:2]
-        self.marks = {name: env.project(env.simulation.scene_camera, np.asarray(point)[None, :3], *size)[0] for name, point in points.items()}
-        error = float(info["position_error_cm"])
-        if math.isfinite(error):
-            self.errors_cm.append(error)
+        self.marks = {name: env.project(env.scene_camera, np.asarray(point)[None, :3], *size)[0] for name, point in points.items()}
+        error = info["position_error_cm"]
+        if error is not None and math.isfinite(error):
+            self.errors_cm.append(float(error))
         self.horizon, self.control_hz = env.horizon, env.control_hz
         self.writer.append_data(self._compose(("success", True) if info["success"] else ("running", None)))
 

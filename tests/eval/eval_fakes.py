@@ -24,7 +24,8 @@ class FakeEnv:
 
     task, task_version, control_hz, horizon = "fake", "0", 20, 40
     cameras, size, rendering = ("top", "wrist"), 32, "fast"
-    simulation = SimpleNamespace(scene_camera="top")
+    scene_camera, has_joints = "top", True
+    action_space = SimpleNamespace(shape=(2,))
 
     def reset(self, *, seed: int, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([7, seed, options["episode"]])))

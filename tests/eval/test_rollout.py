@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
+from eval.observers.trajectory import TrajectoryObserver
 from eval.player import Player, StartCheck
 from eval.policies import Blind
 from eval.results import ROW_KEYS
@@ -126,3 +128,17 @@ def test_rows_of_a_player(tmp_path):
     failures = Player("fake", "random", 5, out=str(tmp_path), video="failures")
     assert failures.is_done(row | {"success": True})
     assert not failures.is_done(row | {"success": False})
+
+
+def test_a_trajectory_tells_every_step(tmp_path):
+    row = rollout(FakeEnv(), Reach(), 3, 1, [TrajectoryObserver(tmp_path)])
+    lines = list(csv.DictReader((tmp_path / row["trajectory"]).open()))
+    assert row["trajectory"] == "trajectories/episode_1.csv"
+    assert [int(line["step"]) for line in lines] == list(range(row["steps"] + 1))
+    assert lines[0]["action_0"] == "nan"
+    assert abs(float(lines[1]["action_1"])) <= 1
+    start, end = (np.array([float(lines[i][f"position_{axis}"]) for axis in (0, 1)]) for i in (0, 1))
+    moved = 0.05 * np.array([float(lines[1][f"action_{axis}"]) for axis in (0, 1)])
+    np.testing.assert_allclose(end - start, moved, atol=1e-5)
+    assert (lines[0]["success"], lines[-1]["success"]) == ("0", "1")
+    assert float(lines[-1]["position_error_cm"]) == pytest.approx(row["position_error_cm"], abs=1e-5)

@@ -66,6 +66,8 @@ def row(episode, **more):
         (["task=pick_at_xy", "size=4"], "size=4"),
         (["task=pick_at_xy", "policy=expert", "checkpoint=x"], "policy=expert has none"),
         (["task=pick_at_xy", "allow=[everything]"], "allow=everything"),
+        (["task=pick_at_xy", "execute=0"], "execute=0"),
+        (["task=pick_at_xy", "policy=expert", "execute=2"], "predicts no chunks"),
     ],
 )
 def test_bad_settings(words, message):
@@ -105,6 +107,15 @@ def test_a_checkpoint_says_what_is_evaluated(checkpoint):
     assert not prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "allow=[training_start]", "seed=7")).trained_on
 
 
+def test_how_many_actions_are_executed_is_part_of_an_evaluation(checkpoint):
+    plain, other = (settings("task=pick_at_xy", f"checkpoint={checkpoint}", *more) for more in ([], ["execute=4"]))
+    first, second = prepare.prepare(plain), prepare.prepare(other)
+    assert (first.execute, second.execute) == (1, 4)
+    assert first.out != second.out
+    assert prepare.identity(plain, first) != prepare.identity(other, second)
+    assert run.about(other, second)["execute"] == 4
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -112,6 +123,7 @@ def test_a_checkpoint_says_what_is_evaluated(checkpoint):
         (["task=pick_at_xy", "encoder=pixelwise"], "its encoder is cnn_avg"),
         (["task=pick_at_xy", "rendering=exact"], "trained on rendering=fast"),
         (["task=pick_at_xy", "size=64"], "pictures of 96 × 96"),
+        (["task=pick_at_xy", "execute=9"], "must be 1 to 8"),
         (["task=pick_at_xy", "seed=7"], "trained on demonstrations of this seed, episode 0"),
         (["task=pick_at_xy", "seed=7", "first=2", "episodes=3"], "episode 4 of it"),
     ],
@@ -235,6 +247,13 @@ def test_other_settings_are_refused(tmp_path, fake_play):
         run.main(settings(*words, "seed=1"))
     with pytest.raises(BadInput, match="episodes=2, now episodes=3"):
         run.main(settings(*[word for word in words if "episodes" not in word], "episodes=3"))
+
+
+def test_a_missing_trajectory_is_played_again(tmp_path, fake_play):
+    words = ["task=pick_at_xy", "policy=expert", "video=0", "episodes=2", f"out={tmp_path}"]
+    run.main(settings(*words))
+    run.main(settings(*words, "trajectories=true"))
+    assert fake_play == [0, 1, 0, 1]
 
 
 def test_an_interrupted_run_keeps_its_rows(tmp_path, fake_play):
