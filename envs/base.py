@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import hashlib
 import string
-import weakref
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,12 +11,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
-from mujoco import MjData
 
-from envs import task_class
 from envs.frames import FrameHistory
-from envs.physics import Physics
-from envs.rendering import Renderer, prepare_gl
 from whatwhere.errors import BadInput, choose, positive
 
 CONTROL_HZ = 20
@@ -27,76 +20,112 @@ SCENE_SIZE = (480, 640)  # height and width of `render()`
 LARGEST_PICTURE = 480
 START_ATTEMPTS = 1000
 PROPRIO_BOUND = 2.0
-PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco", "ignore_done": True}
 
 Info = dict[str, Any]
 OnStep = Callable[["TaskEnv", np.ndarray, Info], None]
 
 
 class TaskEnv(gymnasium.Env):
-    """One environment of one task.
+    """One environment of one task: what collects, trains on and evaluates sees. Subclasses say what runs inside (`simulation`).
 
     Observation: `frames` uint8 (cameras, 2, size, size, 3): the frame `frame_gap` control steps ago (the reset's, if there were
     fewer) and the present one; `proprio` float32 (s,); `instruction`. Action: float (a,) in [−1, 1], clipped to that; one that
-    has another shape or is not finite ends the episode as a failure. Reward 1 on success, else 0. Privileged state is in
+    has another shape or is not finite ends the episode as a failure. Reward 1 on success, else 0. `info` always has `success`,
+    `position_error_cm` (None only for tasks from elsewhere that define none), `failure` and `init_hash`. Privileged state is in
     `info["privileged/…"]` only.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": CONTROL_HZ}
 
-    def __init__(
-        self,
-        task: str,
-        *,
-        rendering: str = "fast",
-        size: int = 96,
-        frame_gap: int = 4,
-        horizon: int | None = None,
-        cameras: Sequence[str] | None = None,
-        render_mode: str | None = "rgb_array",
-    ) -> None:
+    simulation: Any  # the environment inside, of robosuite or gymnasium
+    name: str  # what that one is called where it comes from
+    task_version: str
+    horizon: int
+    control_hz: int
+    cameras: tuple[str, ...]
+    scene_camera: str
+    has_joints = True  # whether the state is that of joints: time, positions, velocities (m, rad, s)
+
+    def __init__(self, task: str, *, rendering: str, size: int, frame_gap: int, horizon: int | None, render_mode: str | None) -> None:
+        """Checks and keeps the settings; a subclass makes the rest, and at last calls `_set_up`. Raises BadInput."""
         choose("rendering", rendering, ("fast", "exact"))
         for name, value, least in (("size", size, 16), ("frame_gap", frame_gap, 1), ("horizon", 1 if horizon is None else horizon, 1)):
             positive(name, value, least)
         if size > LARGEST_PICTURE:
             raise BadInput(f"size={size}: must be at most {LARGEST_PICTURE}")
-        prepare_gl()
-        robosuite_class = task_class(task)
-        self.simulation = robosuite_class(control_freq=CONTROL_HZ, **PHYSICS_ONLY)  # the robosuite environment
-        self.task, self.task_version = task, str(robosuite_class.version)
-        self.rendering, self.size, self.frame_gap, self.control_hz, self.render_mode = rendering, size, frame_gap, CONTROL_HZ, render_mode
-        self.horizon = robosuite_class.default_horizon if horizon is None else horizon
-        self.cameras = tuple(robosuite_class.default_cameras if cameras is None else cameras)
-        self._physics = Physics(self.simulation)
-        self._model, self._data = self._physics.model, self._physics.data
-        self.scene_camera: str = robosuite_class.scene_camera
-        names = [self._model.camera(i).name for i in range(self._model.ncam)]
-        for camera in self.cameras:
-            choose("cameras", camera, names)
-        self._renderer = Renderer(self._model, rendering)
-        self._close_renderer = weakref.finalize(self, self._renderer.close)
-        self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
-        atexit.register(self._close_renderer)
-        self._sketch = MjData(self._model)  # carries earlier positions to the renderer
-        self._history = FrameHistory(self._draw_all, frame_gap)
-        self._set_spaces()
+        self.task, self.rendering, self.size, self.frame_gap, self.render_mode = task, rendering, size, frame_gap, render_mode
         self._seed: int | None = None
         self._episode = -1
         self._steps = 0
         self._over = True
+        self._failure: str | None = None
         self._init_hash = ""
         self._info: Info = {}
 
-    def _set_spaces(self) -> None:
-        self.action_dim = len(self.simulation.action_names)
-        self.action_space = spaces.Box(-1.0, 1.0, (self.action_dim,), np.float32)
+    def _set_up(self, cameras: Sequence[str], there: Sequence[str], action_dim: int, proprio_dim: int) -> None:
+        """Spaces and history for `cameras`, which must be among those that are `there`. Raises BadInput."""
+        for camera in cameras:
+            choose("cameras", camera, there)
+        self.cameras, self.action_dim = tuple(cameras), action_dim
+        self._history = FrameHistory(self._draw_all, self.frame_gap)
+        self.action_space = spaces.Box(-1.0, 1.0, (action_dim,), np.float32)
         self.observation_space = spaces.Dict(
             {
                 "frames": spaces.Box(0, 255, (len(self.cameras), 2, self.size, self.size, 3), np.uint8),
-                "proprio": spaces.Box(-PROPRIO_BOUND, PROPRIO_BOUND, np.shape(self.simulation.proprio()), np.float32),
+                "proprio": spaces.Box(-PROPRIO_BOUND, PROPRIO_BOUND, (proprio_dim,), np.float32),
                 "instruction": spaces.Text(200, charset=string.printable),
             }
         )
+
+    # ---- what a subclass defines
+
+    @property
+    def instruction(self) -> str:
+        raise NotImplementedError
+
+    def _start(self, words: list[int]) -> str:
+        """Puts the simulation at the start that `words` seed, one that is not a success already. Returns the start's hash."""
+        raise NotImplementedError
+
+    def _act(self, command: np.ndarray) -> str | None:
+        """One control step; the reason if it failed."""
+        raise NotImplementedError
+
+    def _read(self) -> tuple[Info, np.ndarray]:
+        """`success`, `position_error_cm` and more of the present state, and proprio (s,)."""
+        raise NotImplementedError
+
+    def _moment(self) -> np.ndarray:
+        """What the pictures of the present state are made of."""
+        raise NotImplementedError
+
+    def _draw_all(self, moment: np.ndarray) -> np.ndarray:
+        """The pictures of a moment from the policy's cameras, uint8 (cameras, size, size, 3)."""
+        raise NotImplementedError
+
+    def get_state(self) -> np.ndarray:
+        """float64 (n,): with joints (1 + nq + nv,): time, qpos, qvel."""
+        raise NotImplementedError
+
+    def set_state(self, state: np.ndarray) -> Info:
+        """Puts the simulation in `state` as if an episode began there. Returns its info. Raises BadInput where that cannot be."""
+        raise NotImplementedError
+
+    def proprio(self) -> np.ndarray:
+        """float32 (s,): as in the observation of the present state."""
+        return self._proprio.copy()
+
+    def model_xml(self) -> str:
+        """The scene as MuJoCo XML; empty where there is none."""
+        return ""
+
+    def draw(self, camera: str, height: int, width: int) -> np.ndarray:
+        """The present state from any camera, uint8 (height, width, 3)."""
+        raise NotImplementedError
+
+    def project(self, camera: str, points_world: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Where points (n, 3) in metres are in the present picture of `camera`: (n, 2) column, row; nan behind the camera or unknown."""
+        return np.full((len(np.atleast_2d(points_world)), 2), np.nan)
 
     # ---- episodes
 
@@ -107,18 +136,7 @@ class TaskEnv(gymnasium.Env):
         """
         super().reset(seed=seed)
         self._seed, self._episode = self._which(seed, options or {})
-        rng = np.random.PCG64(np.random.SeedSequence([zlib.crc32(self.task.encode()), int(self.task_version), self._seed, self._episode]))
-        self.simulation.rng.bit_generator.state = rng.state  # in place: robosuite's samplers hold a reference to it
-        for _ in range(START_ATTEMPTS):
-            self.simulation.reset()
-            self._physics.restart()
-            self._forget()
-            if not self.simulation.is_success():
-                break
-        else:
-            raise RuntimeError(f"{self.task}: no start in {START_ATTEMPTS} that is not a success already")
-        start = np.round(self._data.qpos, 9) + 0.0  # + 0.0 makes −0 equal to 0
-        self._init_hash = hashlib.sha256(f"{self.task} {self.task_version} ".encode() + start.astype("<f8").tobytes()).hexdigest()[:16]
+        self._init_hash = self._start([zlib.crc32(self.task.encode()), int(self.task_version), self._seed, self._episode])
         self._begin()
         return self._observation(), dict(self._info)
 
@@ -136,14 +154,9 @@ class TaskEnv(gymnasium.Env):
             raise BadInput(f"options episode={episode}: needs a whole number, at least 0")
         return new_seed, int(episode)
 
-    def _forget(self) -> None:
-        """Lets the task start its counters anew from the present state."""
-        if hasattr(self.simulation, "begin"):
-            self.simulation.begin()
-
     def _begin(self) -> None:
         self._steps, self._over, self._failure = 0, False, None
-        self._history.restart(self._data.qpos)
+        self._history.restart(self._moment())
         self._look()
 
     # ---- steps
@@ -178,18 +191,17 @@ class TaskEnv(gymnasium.Env):
             raise ResetNeeded("the episode is over (or none was begun): call reset()")
         command = self._valid(action)
         self._steps += 1
-        if command is None:
-            self._failure = "bad_action"
-        elif not self._physics.step(self.simulation.full_action(command)):
-            self._failure = "physics_diverged"
-        else:
-            self.simulation.after_step(command)
-            self._history.add(self._data.qpos)
+        self._failure = "bad_action" if command is None else self._act(command)
+        if self._failure is None:
+            self._history.add(self._moment())
         self._look()
-        terminated = self._failure is not None or self._info["success"]
-        truncated = not terminated and self._steps >= self.horizon
+        terminated = self._info["failure"] is not None or self._info["success"]
+        truncated = not terminated and self._is_out_of_time()
         self._over = terminated or truncated
         return terminated, truncated
+
+    def _is_out_of_time(self) -> bool:
+        return self._steps >= self.horizon
 
     def _valid(self, action: Any) -> np.ndarray | None:
         try:
@@ -205,41 +217,12 @@ class TaskEnv(gymnasium.Env):
         if self._failure is not None:
             self._info = {**self._info, "success": False, "failure": self._failure}
             return
-        task = self.simulation
-        info: Info = {"success": bool(task.is_success()), "position_error_cm": float(task.position_error_cm())}
-        if hasattr(task, "is_relation_correct"):
-            info["is_relation_correct"] = bool(task.is_relation_correct())
-        info |= {"failure": None, "init_hash": self._init_hash}
-        info |= {f"privileged/{name}": np.asarray(value, np.float64) for name, value in task.privileged().items()}
-        self._info = info
-        self._proprio = np.clip(np.asarray(task.proprio(), np.float32), -PROPRIO_BOUND, PROPRIO_BOUND)
+        read, proprio = self._read()
+        self._info = {"failure": None, "init_hash": self._init_hash} | read
+        self._proprio = np.clip(np.asarray(proprio, np.float32), -PROPRIO_BOUND, PROPRIO_BOUND)
 
     def _observation(self) -> dict[str, Any]:
-        return {"frames": self._history.pair(), "proprio": self._proprio.copy(), "instruction": self.simulation.instruction}
-
-    # ---- states
-
-    def get_state(self) -> np.ndarray:
-        """float64 (1 + nq + nv,): time, qpos, qvel."""
-        return self._physics.state()
-
-    def set_state(self, state: np.ndarray) -> Info:
-        """Puts the simulation in `state` as if an episode began there: controllers at rest, history and counters cleared. Returns its info.
-
-        From a state that `reset` made, the same actions lead through the same states. Raises BadInput on another size.
-        """
-        values = np.asarray(state, np.float64)
-        nq, nv = self._model.nq, self._model.nv
-        if values.shape != (1 + nq + nv,) or not np.isfinite(values).all():
-            raise BadInput(f"state: needs {1 + nq + nv} finite numbers (time, qpos, qvel of {self.task}), found shape {values.shape}")
-        self._physics.set_state(values[0], values[1 : 1 + nq], values[1 + nq :])
-        self._forget()
-        self._begin()
-        return dict(self._info)
-
-    def model_xml(self) -> str:
-        """The scene as MuJoCo XML, with asset paths that begin at `robosuite/` (robosuite completes them when it loads one)."""
-        return self._physics.xml()
+        return {"frames": self._history.pair(), "proprio": self._proprio.copy(), "instruction": self.instruction}
 
     # ---- pictures
 
@@ -247,29 +230,14 @@ class TaskEnv(gymnasium.Env):
         """The scene camera's view, uint8 (480, 640, 3)."""
         return self.draw(self.scene_camera, *SCENE_SIZE)
 
-    def draw(self, camera: str, height: int, width: int) -> np.ndarray:
-        """The present state from any camera, uint8 (height, width, 3)."""
-        return self._renderer.draw(self._data, camera, height, width)
-
     def camera_frames(self) -> np.ndarray:
         """The present state from the policy's cameras, uint8 (cameras, size, size, 3)."""
         return self._history.newest().copy()
 
-    def _draw_all(self, qpos: np.ndarray) -> np.ndarray:
-        self._sketch.qpos[:] = qpos
-        return np.stack([self._renderer.draw(self._sketch, camera, self.size, self.size) for camera in self.cameras])
+    def moment(self) -> np.ndarray:
+        """All that the present pictures depend on, for `frames_of`."""
+        return np.array(self._moment())
 
-    def project(self, camera: str, points_world: np.ndarray, height: int, width: int) -> np.ndarray:
-        """Where points (n, 3) in metres are in the present picture of `camera`: (n, 2) column, row; nan behind the camera."""
-        index = self._model.camera(camera).id
-        seen = (np.atleast_2d(points_world) - self._data.cam_xpos[index]) @ self._data.cam_xmat[index].reshape(3, 3)  # x right, y up, −z ahead
-        focal = height / 2 / np.tan(np.deg2rad(self._model.cam_fovy[index]) / 2)
-        ahead = np.where(seen[:, 2] < 0, -seen[:, 2], np.nan)
-        return np.stack([width / 2 + focal * seen[:, 0] / ahead, height / 2 - focal * seen[:, 1] / ahead], axis=1)
-
-    def close(self) -> None:
-        """Gives up the simulation and the OpenGL context; may be called twice."""
-        if self._close_renderer.alive:
-            self._close_renderer()
-            atexit.unregister(self._close_renderer)
-            self.simulation.close()
+    def frames_of(self, moment: np.ndarray) -> np.ndarray:
+        """What the policy's cameras saw at a moment of this episode, uint8 (cameras, size, size, 3): pictures can be drawn late. Changes nothing."""
+        return self._draw_all(moment)

@@ -30,6 +30,11 @@ class FrameHistory:
         self._states.append(np.array(qpos))
         self._pictures.append(None)
 
+    def draw(self) -> None:
+        """Draws at once what has not been drawn yet."""
+        for index in range(len(self._states)):
+            self._picture(index)
+
     def newest(self) -> np.ndarray:
         """uint8 (c, h, w, 3), not to be written to."""
         return self._picture(-1)

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs import TASKS
+from envs import check_task
+from envs.experts import RandomPolicy, ZeroPolicy, check_expert, expert_class
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
+from whatwhere.files import path_name
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
@@ -36,10 +38,13 @@ class Settings:
     rendering: str
     size: int
     out: str | None
+    expert: str | None = None
 
     def __post_init__(self) -> None:
-        choose("task", self.task, TASKS)
+        check_task(self.task)
         choose("policy", self.policy, POLICIES)
+        if self.policy == "expert":
+            check_expert(self.task, self.expert)
         choose("rendering", self.rendering, ("fast", "exact"))
         positive("episodes", self.episodes)
         positive("seed", self.seed, 0)
@@ -49,7 +54,7 @@ class Settings:
 
     @property
     def path(self) -> Path:
-        name = f"{self.task}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
+        name = f"{path_name(self.task)}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
         return Path(self.out or f"outputs/view/{name}.mp4")
 
 
@@ -80,11 +85,9 @@ def main(settings: Settings) -> None:
 
 
 def make_policy(settings: Settings, env: TaskEnv) -> Expert:
-    from envs.experts import EXPERTS, RandomPolicy, ZeroPolicy
-
     action_dim, rng = env.action_dim, np.random.default_rng(settings.seed)
     if settings.policy == "expert":
-        return EXPERTS[settings.task](noise=settings.noise, rng=rng)
+        return expert_class(settings.task, settings.expert)(noise=settings.noise, rng=rng)
     return ZeroPolicy(action_dim) if settings.policy == "zero" else RandomPolicy(action_dim, rng)
 
 
@@ -114,7 +117,8 @@ def side_by_side(scene: np.ndarray, frames: np.ndarray) -> np.ndarray:
 def line(episode: int, steps: int, info: dict[str, Any]) -> str:
     outcome = "success" if info["success"] else info["failure"] or "out of time"
     relation = f" · relation {'correct' if info['is_relation_correct'] else 'wrong'}" if "is_relation_correct" in info else ""
-    return f"episode {episode} · {outcome} · {steps} steps · position error {info['position_error_cm']:.2f} cm{relation} · start {info['init_hash']}"
+    error = "none" if info["position_error_cm"] is None else f"{info['position_error_cm']:.2f} cm"
+    return f"episode {episode} · {outcome} · {steps} steps · position error {error}{relation} · start {info['init_hash']}"
 
 
 if __name__ == "__main__":

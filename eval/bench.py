@@ -18,7 +18,7 @@ from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import write_json
 from whatwhere.versions import installed
 
-PARTS = {"env": "eval.bench_env", "policy": "eval.bench_policy"}  # each a module with `measure(settings) -> list[Figure]`
+PARTS = {"env": "eval.bench_env", "policy": "eval.bench_policy", "pretrain": "eval.bench_pretrain"}  # each a module with `measure(settings) -> list[Figure]`
 
 
 @dataclass(frozen=True)

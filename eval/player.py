@@ -52,7 +52,8 @@ class Player:
         import torch
 
         torch.set_num_threads(1)
-        policy = policies.learned(self.folder, self.device, self.execute) if self.policy == "learned" else None  # before the simulator: bad weights are refused at once
+        # before the simulator: bad weights are refused at once
+        policy = policies.learned(self.folder, self.device, self.execute) if self.policy == "learned" else None
         import envs
 
         env = envs.make(self.task, rendering=self.rendering, size=self.size, frame_gap=self.frame_gap, cameras=self.cameras)

@@ -32,8 +32,8 @@ class Agent:
 
     Inference is on batches of one, so that an action does not depend on what else is running. Set torch's threads (one, for results that repeat
     bit by bit) where the process starts.
-    `execute`: how many of the predicted actions `act` returns; None: as many as the policy's config says. `ensemble`: None, or m ≥ 0: average the chunks of earlier queries that still
-    reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
+    `execute`: how many of the predicted actions `act` returns; None: as many as the policy's config says. `ensemble`: None, or m ≥ 0: average the
+    chunks of earlier queries that still reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
     """
 
     def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int | None = None, ensemble: float | None = None) -> None:

@@ -28,6 +28,7 @@ class TokenCache:
         self.index = read_json(folder / "index.json")
         self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS}
         self.shifts = int(self.index["shifts"])
+        self.table = shift_table(self.shifts, self.arrays["m_cls"].shape[1], int(self.index["reach_px"]), int(self.index["seed"]))
 
     def tokens(self, shift: Int[np.ndarray, " b"], sample: Int[np.ndarray, " b"]) -> StreamTokens:
         """Stream tokens of the chosen copies, float16: cls (b, c, d), patches (b, c, n, d)."""

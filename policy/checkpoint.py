@@ -17,17 +17,20 @@ from policy.stored import FORMAT, Stored, find, locate, verify, write_manifest
 from policy.tensorfile import CONFIG, MODEL, check_tensors, compare_shapes, read_header
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
-from whatwhere.files import atomic, read_json, write_json, write_text
+from whatwhere.files import atomic, path_name, read_json, write_json, write_text
 from whatwhere.settings import typed
 from whatwhere.versions import stamp
+
+FUSION, FUSION_RECORD = "fusion.safetensors", "fusion.json"
 
 if TYPE_CHECKING:  # torch is slow to import: not before the files were found whole
     from torch import nn
 
+    from policy.fusion.pixelwise import PixelwiseFusion
     from policy.model import Policy
     from policy.streams import TwoStreamEncoder
 
-__all__ = ["Checkpoint", "find", "load", "load_streams", "locate", "save_pretrained", "save_streams", "verify", "write_manifest"]
+__all__ = ["Checkpoint", "find", "load", "load_fusion", "load_streams", "locate", "save_pretrained", "save_streams", "verify", "write_manifest"]
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,23 @@ def _check_sizes(path: Path, config: PolicyConfig, normalisation: Mapping[str, A
             raise BadInput(f"{path}: normalisation.{key}: {found} numbers, needs {dim}")
 
 
-def save_streams(streams: TwoStreamEncoder, root: str | Path, config: PolicyConfig, training: Mapping[str, Any] | None = None) -> str:
-    """Writes `root/streams/<16 digits>/` unless it is there, and returns the sha256 of the file. The same weights give the same file."""
+def save_streams(
+    streams: TwoStreamEncoder,
+    root: str | Path,
+    config: PolicyConfig,
+    training: Mapping[str, Any] | None = None,
+    fusion: PixelwiseFusion | None = None,
+) -> str:
+    """Writes `root/streams/<16 digits>/` unless it is there, and returns the sha256 of the streams' file. The same weights give the same file.
+
+    `fusion`: what was trained with the streams, kept beside them in `fusion.safetensors` and `fusion.json` (spec A20); the name of the streams does not
+    depend on it.
+    """
     data, tensors = _serialise(streams)
     digest = hashlib.sha256(data).hexdigest()
     folder = Path(root) / "streams" / digest[:16]
+    if fusion is not None:
+        _save_fusion(fusion, folder)
     if not (folder / CONFIG).exists():
         with atomic(folder / MODEL) as path:
             path.write_bytes(data)
@@ -118,6 +133,32 @@ def save_streams(streams: TwoStreamEncoder, root: str | Path, config: PolicyConf
         record = {"format": FORMAT, "sha256": digest, "size": config.size, "frame_gap": config.frame_gap, "streams": sizes["streams"], "tensors": tensors}
         write_json(folder / CONFIG, record | {"training": dict(training or {}), "versions": stamp()})
     return digest
+
+
+def _save_fusion(fusion: PixelwiseFusion, folder: Path) -> None:
+    data, tensors = _serialise(fusion)
+    with atomic(folder / FUSION) as path:
+        path.write_bytes(data)
+    record = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), "dim": fusion.dim, **fusion.choices, "tensors": tensors}
+    write_json(folder / FUSION_RECORD, record)
+
+
+def load_fusion(folder: str | Path, grid: tuple[int, int]) -> PixelwiseFusion | None:
+    """The fusion saved beside pre-trained streams, for a `grid` of patches; None if there is none. Raises BadInput if it is damaged."""
+    folder = Path(folder)
+    if not (folder / FUSION_RECORD).exists():
+        return None
+    record = read_json(folder / FUSION_RECORD)
+    keys = ("sha256", "dim", "fusion", "cls_fusion", "sharing", "tensors")
+    if not isinstance(record, dict) or not all(key in record for key in keys):
+        raise BadInput(f"{folder / FUSION_RECORD}: not the record of a fusion ({', '.join(keys)})")
+    check_tensors(folder / FUSION, {"sha256": record["sha256"]}, record["tensors"])
+
+    from policy.fusion.pixelwise import PixelwiseFusion
+
+    fusion = PixelwiseFusion(record["dim"], grid, record["fusion"], record["cls_fusion"], record["sharing"])
+    _fill(fusion, folder / FUSION)
+    return fusion
 
 
 def load_streams(folder: str | Path) -> tuple[TwoStreamEncoder, dict[str, Any]]:
@@ -159,8 +200,9 @@ def _fill(module: nn.Module, path: Path, skip: str | None = None) -> None:
 def _score_line(score: Mapping[str, Any]) -> str:
     success, error = score["success"], score["position_error_cm"]
     low, high = success["ci95"]
+    median = "" if error["median"] is None else f", position error {error['median']:.2f} cm (median)"
     return (
-        f"Success {success['rate']:.3f} [{low:.3f}, {high:.3f}] (Wilson 95 %), position error {error['median']:.2f} cm (median), "
+        f"Success {success['rate']:.3f} [{low:.3f}, {high:.3f}] (Wilson 95 %){median}, "
         f"{score['episodes']} episodes of seed {score['seed']}: `python -m eval.run`, run once."
     )
 
@@ -184,7 +226,7 @@ A policy of the `whatwhere` package. Cameras: {", ".join(policy["cameras"])}, {p
 ## Use
 ```python
 from policy.agent import Agent
-agent = Agent.from_pretrained("{config["task"]}/{policy["encoder"]}")   # or this folder
+agent = Agent.from_pretrained("{path_name(config["task"])}/{policy["encoder"]}")   # or this folder
 agent.reset()
 actions = agent.act({{"frames": frames, "proprio": proprio, "instruction": "…"}})   # uint8 (cameras, 2, h, w, 3), float32 (s,)
 ```

@@ -82,6 +82,11 @@ def _same(path: Path, known: dict | None, attrs: dict) -> None:
             raise BadInput(f"{path}: {key}={attrs[key]}, but the episodes before it have {key}={known[key]}; do not mix them in one folder")
 
 
+def moved_by(shifts: Int[np.ndarray, "b 2"], size: int) -> Float[np.ndarray, "b 2"]:
+    """(x, y) in [-1, 1] from where something is seen in a picture `shifted` by (dy, dx) pixels to where it was before."""
+    return (shifts[:, ::-1] * 2 / size).astype(np.float32)
+
+
 def shifted(frames: UInt8[np.ndarray, "b f h w 3"], shifts: Int[np.ndarray, "b 2"], reach: int) -> UInt8[np.ndarray, "b f h w 3"]:
     """Each sample's pictures moved by its own (dy, dx) pixels, at most `reach`, edges repeated: one shift for all frames of a sample.
 

@@ -39,17 +39,25 @@ class Policy(nn.Module):
             self.streams.requires_grad_(False)
         self.train()
 
-    def forward(self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"]) -> Float[Tensor, "b k a"]:
-        return self.predict(frames, proprio, task).actions
+    def forward(
+        self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
+    ) -> Float[Tensor, "b k a"]:
+        return self.predict(frames, proprio, task, moved).actions
 
-    def predict(self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"]) -> Prediction:
-        """Actions and where the head looked. `frames` uint8 or float in [0, 1]; `task` from `policy.language.bag_of_words`."""
+    def predict(
+        self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
+    ) -> Prediction:
+        """Actions and where the head looked. `frames` uint8 or float in [0, 1]; `task` from `policy.language.bag_of_words`.
+
+        `moved` (b, 2): how far to the right and down (x, y in [-1, 1]) what is seen lay before training's random shift, which is to teach that
+        things look the same elsewhere, not that they are elsewhere.
+        """
         channels = pair_channels(frames, self.config.change)  # m (b, c, 4, h, w), p (b, c, 5, h, w)
         kept = self._kept(len(frames), frames.device)  # (b,)
         if not kept.all():
             channels = Channels(channels.m * kept[:, None, None, None, None], channels.p)
         seen = channels if self.streams is None else self.see(channels)
-        return self.decide(seen, proprio, task)
+        return self.decide(seen, proprio, task, moved)
 
     def see(self, channels: Channels) -> StreamTokens:
         """Channels of (b, c) pictures → stream tokens (b, c, …): the part that is cached when the streams are frozen."""
@@ -59,18 +67,22 @@ class Policy(nn.Module):
             tokens = self.streams(channels.m.flatten(0, 1), channels.p.flatten(0, 1))
         return tokens.map(lambda x: x.unflatten(0, (b, c)))
 
-    def decide(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor) -> Prediction:
+    def decide(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor, moved: Tensor | None = None) -> Prediction:
         """What was seen, (b, c, …) → actions: the part that is trained when the streams are frozen."""
         tokens = [self.encoder(_camera(seen, i)) for i in range(len(self.config.cameras))]  # Tokens (b, t, d) a camera
+        if moved is not None:
+            tokens = [camera.moved(moved) for camera in tokens]
         return self.head(tokens, proprio, self.language(task))
 
-    def forward_tokens(self, tokens: StreamTokens, proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"]) -> Float[Tensor, "b k a"]:
+    def forward_tokens(
+        self, tokens: StreamTokens, proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
+    ) -> Float[Tensor, "b k a"]:
         """As `forward`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
         kept = self._kept(len(proprio), proprio.device)  # (b,)
         tokens = tokens.map(lambda x: x.to(proprio.dtype))
         if not kept.all():
             tokens = self._without_change(tokens, kept)
-        return self.decide(tokens, proprio, task).actions
+        return self.decide(tokens, proprio, task, moved).actions
 
     def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"]:
         """Which samples see what changed: all, but for M dropout while training."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from whatwhere.command import command
 from whatwhere.errors import BadInput
-from whatwhere.files import read_json
+from whatwhere.files import path_name, read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ def main(settings: Settings) -> None:
         save_streams(streams, settings.root, config, record["training"])
     loaded = load(settings.checkpoint)
     score = score_of(Path(settings.results) / "results.json", loaded.sha256)
-    folder = Path(settings.root) / loaded.config["task"] / loaded.policy.config.encoder
+    folder = Path(settings.root) / path_name(loaded.config["task"]) / loaded.policy.config.encoder
     save_pretrained(
         loaded.policy,
         folder,

@@ -48,21 +48,26 @@ class StreamTokens:
 class Tokens:
     """What reaches the head. The last n of the t tokens lie at `positions`; the first t − n (CLS, averages) have no place.
 
-    `positions` are x (to the right) and y (downwards) of the token's centre in [-1, 1]; the picture's edges are at ±1.
+    `positions` are x (to the right) and y (downwards) of the token's centre in [-1, 1]; the picture's edges are at ±1. They may differ from
+    sample to sample (`moved`).
     """
 
     values: Float[Tensor, "*b t d"]
-    positions: Float[Tensor, "n 2"]
+    positions: Float[Tensor, "*#b n 2"]
+
+    def moved(self, by: Float[Tensor, "b 2"]) -> Tokens:
+        """The same tokens, each sample's `by` (x, y) further on: where they were before the picture was shifted."""
+        return Tokens(self.values, self.positions + by[:, None])
 
     @property
     def pooled(self) -> Tensor:
         """(*b, t − n, d): the tokens without a place."""
-        return self.values[..., : self.values.shape[-2] - len(self.positions), :]
+        return self.values[..., : self.values.shape[-2] - self.positions.shape[-2], :]
 
     @property
     def placed(self) -> Tensor:
         """(*b, n, d): the tokens with a place, in the order of `positions`."""
-        return self.values[..., self.values.shape[-2] - len(self.positions) :, :]
+        return self.values[..., self.values.shape[-2] - self.positions.shape[-2] :, :]
 
 
 def cell_centres(grid: tuple[int, int]) -> Float[Tensor, "n 2"]:

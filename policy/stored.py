@@ -14,7 +14,7 @@ from typing import Any
 
 from policy.tensorfile import CONFIG, MODEL, check_file, check_tensors
 from whatwhere.errors import BadInput, did_you_mean
-from whatwhere.files import read_json, sha256, write_json
+from whatwhere.files import path_name, read_json, sha256, write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -162,7 +162,7 @@ def write_manifest(root: str | Path) -> Path:
         config = read_config(path.parent)
         task, encoder = config["task"], config["policy"].get("encoder")
         manifest["checkpoints"][name] = {"task": task, "encoder": encoder, "files": files, "streams_sha256": config.get("streams_sha256")}
-        if name == f"{task}/{encoder}":
+        if name == f"{path_name(task)}/{encoder}":
             manifest["defaults"].setdefault(task, {})[encoder] = name
     before = read_manifest(root).get("default_streams") if (root / MANIFEST).is_file() else None
     manifest["default_streams"] = before if before in manifest["streams"] else next(iter(manifest["streams"]), None)

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from policy.cache import TokenCache, token_cache
 from policy.checkpoint import load_streams, save_pretrained
 from policy.config import PolicyConfig, StreamsConfig
-from policy.dataset import Demos, load_demos, shifted
+from policy.dataset import Demos, load_demos, moved_by, shifted
 from policy.device import autocast, choose_device
 from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
@@ -94,13 +94,18 @@ class Samples:
         rows = rng.integers(0, len(self.demos), self.settings.batch)
         proprio, task = self.proprio[rows], self.task.expand(len(rows), -1)
         if self.cache is not None:
-            tokens = self.cache.tokens(rng.integers(0, self.cache.shifts, len(rows)), rows).map(lambda x: x.to(self.device))
-            return policy.forward_tokens(tokens, proprio, task), torch.from_numpy(rows)
+            copies = rng.integers(0, self.cache.shifts, len(rows))
+            tokens = self.cache.tokens(copies, rows).map(lambda x: x.to(self.device))
+            return policy.forward_tokens(tokens, proprio, task, self._moved(self.cache.table[copies, rows])), torch.from_numpy(rows)
         reach = self.settings.shift_px
         pair = np.stack([self.demos.frames[self.demos.previous[rows]], self.demos.frames[rows]], axis=2)  # (b, c, 2, h, w, 3)
         flat = pair.reshape(len(rows), -1, *pair.shape[3:])
-        moved = shifted(flat, rng.integers(-reach, reach + 1, (len(rows), 2)), reach).reshape(pair.shape)
-        return policy(torch.from_numpy(moved).to(self.device), proprio, task), torch.from_numpy(rows)
+        shifts = rng.integers(-reach, reach + 1, (len(rows), 2))
+        frames = torch.from_numpy(shifted(flat, shifts, reach).reshape(pair.shape)).to(self.device)
+        return policy(frames, proprio, task, self._moved(shifts)), torch.from_numpy(rows)
+
+    def _moved(self, shifts: np.ndarray) -> Tensor:
+        return torch.from_numpy(moved_by(shifts, self.demos.frames.shape[2])).to(self.device)
 
 
 def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, device: torch.device, out: Path) -> float:

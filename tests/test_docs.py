@@ -111,3 +111,25 @@ def test_the_ten_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None
     compiled = compile(block, "README.md", "exec")
     exec(compiled, {})
     assert capsys.readouterr().out == "(1, 7)\n"
+
+
+@pytest.mark.slow
+def test_the_own_task_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import numpy as np
+
+    import envs
+    from envs.experts import expert_class
+
+    install(monkeypatch, tmp_path, "my_lift", code("docs/own_task.md", "class LiftExpert"))
+    assert len((ROOT / "docs/own_task.md").read_text(encoding="utf-8").splitlines()) <= 60
+    for task, starts in (("robosuite/Lift", 40), ("my_lift:MyLift", 20)):
+        env, wins = envs.make(task, size=32), 0
+        for episode in range(starts):
+            _, info = env.reset(seed=100_000, options={"episode": episode})
+            expert, over = expert_class(task, "my_lift:LiftExpert")(noise=0.3, rng=np.random.default_rng(episode)), False
+            while not over:
+                terminated, truncated, info = env.advance(expert.perturb(expert.act(info)))
+                over = terminated or truncated
+            wins += info["success"]
+        assert wins >= 0.95 * starts and info["position_error_cm"] < 2, task
+        env.close()

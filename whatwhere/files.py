@@ -8,6 +8,7 @@ import hashlib
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,11 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def path_name(name: str) -> str:
+    """`name` as a part of a path: robosuite/Lift → robosuite_Lift, my_module:MyTask → my_module_MyTask."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -111,13 +117,18 @@ def owned(folder: str | Path) -> Iterator[Path]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise BadInput(f"out={folder}: another process is writing to this folder; wait for it or choose another out=") from None
-        for leftover in folder.glob(".*.tmp"):
-            writer = leftover.name.split(".")[-2].split("-")[0]
-            if writer.isdigit() and not Path(f"/proc/{writer}").exists():
-                leftover.unlink(missing_ok=True)
+        clear_leftovers(folder)
         yield folder
     finally:
         os.close(handle)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes what killed processes of this machine left half written."""
+    for leftover in folder.glob(".*.tmp"):
+        writer = leftover.name.split(".")[-2].split("-")[0]
+        if writer.isdigit() and not Path(f"/proc/{writer}").exists():
+            leftover.unlink(missing_ok=True)
 
 
 def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.json") -> None:

@@ -18,7 +18,7 @@ T = TypeVar("T")
 def parse(config_module: str, config_name: str, settings: type[T], arguments: Sequence[str]) -> T:
     """The settings that `arguments` (`key=value` …) make of the defaults. Raises BadInput."""
     from hydra import compose, initialize_config_module
-    from hydra.errors import HydraException
+    from hydra.errors import HydraException, MissingConfigException
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -28,6 +28,12 @@ def parse(config_module: str, config_name: str, settings: type[T], arguments: Se
         with initialize_config_module(version_base="1.3", config_module=config_module):
             config = compose(config_name, overrides=[quoted(argument, hints) for argument in arguments])
         values = OmegaConf.to_container(config, resolve=True)
+    except MissingConfigException as error:
+        group, _, name = (error.missing_cfg_file or "").rpartition("/")
+        if not (group and error.options):
+            raise BadInput(f"{' '.join(arguments)}: {first_line(error)}") from None
+        valid = [option for option in error.options if option != "__init__"]
+        raise BadInput(f"{group}={name}: unknown; valid: {', '.join(valid)}{did_you_mean(name, valid)}") from None
     except (HydraException, OmegaConfBaseException) as error:
         raise BadInput(f"{' '.join(arguments)}: {first_line(error)}") from None
     return typed(settings, values, hints)  # type: ignore[arg-type]

@@ -1,11 +1,12 @@
-"""`python -m envs.demos.collect task=pick_at_xy n=25 seed=0`: successful episodes of a scripted expert, a file each.
+"""`python -m envs.demos.collect task=pick_at_xy n=25 seed=0`: successful episodes, a file each, of a scripted expert or, with `source=`, of a person.
 
-Start s of a seed is tried once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`, so the first n files are the same for every n, for any
+Start s of a seed is tried once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`. Of an expert the first n files are the same for every n, for any
 number of workers and however often the run was killed. `starts.jsonl` has a row for every start tried, also for those that failed.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -16,22 +17,29 @@ from zlib import crc32
 
 import numpy as np
 
-from envs import TASKS
+from envs import check_task
 from envs.demos.episodes import Episode, write_episode
+from envs.demos.recording import attrs_of
 from envs.demos.starts import Starts
 from envs.demos.workers import workers
+from envs.experts import check_expert, expert_class
+from envs.teleop import DEVICES
+from envs.teleop.run import make_device, teleoperate
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
-from whatwhere.files import claim, owned
+from whatwhere.files import claim, owned, path_name
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
     from envs.experts import Expert
 
-SOURCES = ("expert",)
+SOURCES = ("expert", *DEVICES)
 RENDERINGS = ("fast", "exact")
 DEMO_SEEDS, DEVELOPMENT_SEEDS = range(100_000), range(100_000, 200_000)
+RECOVER = ("ask", "true", "false")
+LARGEST_VIEW = 480
+SLIP_PATIENCE = 2  # times a task's own horizon is what an expert that slips gets, unless `horizon` says otherwise
 PATIENCE = 20  # failed starts that are borne before the share of failures counts
 
 
@@ -44,6 +52,7 @@ class Settings:
     n: int
     seed: int
     noise: float
+    slips: float
     rendering: str
     size: int
     frame_gap: int
@@ -51,25 +60,46 @@ class Settings:
     num_workers: int
     development: bool
     out: str | None
+    commands: str | None = None
+    expert: str | None = None
+    idle: int | None = 10
+    recover: str = "ask"
+    view: int = 256
+    host: str = "127.0.0.1"
+    port: int = 8765
+    allow_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        choose("task", self.task, TASKS)
+        check_task(self.task)
         choose("source", self.source, SOURCES)
+        if self.source == "expert":
+            check_expert(self.task, self.expert)
         choose("rendering", self.rendering, RENDERINGS)
         for name in ("n", "size", "frame_gap", "num_workers"):
             positive(name, getattr(self, name))
         positive("horizon", 1 if self.horizon is None else self.horizon)
         positive("noise", self.noise, 0)
+        if not 0 <= self.slips <= 1:
+            raise BadInput(f"slips={self.slips}: must lie in 0…1")
+        choose("recover", self.recover, RECOVER)
+        positive("idle", 1 if self.idle is None else self.idle)
+        positive("view", self.view, 32)
+        if self.view > LARGEST_VIEW:
+            raise BadInput(f"view={self.view}: must be at most {LARGEST_VIEW}")
         check_seed(self.seed, self.development)
 
     @property
     def folder(self) -> Path:
+        noise = f"-noise{self.noise:g}-slips{self.slips:g}" if self.source == "expert" else ""
         rarely = (f"-gap{self.frame_gap}" if self.frame_gap != 4 else "") + (f"-horizon{self.horizon}" if self.horizon else "")
-        return Path(self.out or f"data/{self.task}/{self.source}-seed{self.seed}-noise{self.noise:g}-{self.rendering}{self.size}{rarely}")
+        return Path(self.out or f"data/{path_name(self.task)}/{self.source}-seed{self.seed}{noise}-{self.rendering}{self.size}{rarely}")
 
     def content(self) -> dict[str, Any]:
         """What the files depend on: all that must be the same for a run to continue in a folder."""
-        names = ("task", "source", "seed", "noise", "rendering", "size", "frame_gap", "horizon")
+        names = ["task", "source", "seed", "noise", "slips", "rendering", "size", "frame_gap", "horizon"]
+        if self.source != "expert":
+            names = [name for name in names if name not in ("noise", "slips")]  # people bring their own
+        names += ["expert"] if self.expert is not None else []
         return {"kind": "demonstrations"} | {name: getattr(self, name) for name in names} | {name: stamp()[name] for name in ("mujoco", "robosuite")}
 
 
@@ -85,11 +115,14 @@ class Recorder:
 
     def __init__(self, settings: Settings) -> None:
         import envs
-        from envs.experts import EXPERTS
 
-        self.settings, self.expert_class = settings, EXPERTS[settings.task]
+        self.settings, self.expert_class = settings, expert_class(settings.task, settings.expert)
+        if settings.slips and "slips" not in inspect.signature(self.expert_class).parameters:
+            raise BadInput(f"slips={settings.slips:g}: expert={settings.expert} cannot slip (see envs.experts.noisy); give slips=0")
         names = ("rendering", "size", "frame_gap", "horizon")
         self.env = envs.make(settings.task, **{name: getattr(settings, name) for name in names})
+        if settings.slips and settings.horizon is None:
+            self.env.horizon *= SLIP_PATIENCE
 
     def close(self) -> None:
         self.env.close()
@@ -98,8 +131,9 @@ class Recorder:
         """Plays one start; if it succeeds its file is in the folder under a name of the start's own. Returns the row of `starts.jsonl`."""
         settings = self.settings
         rng = np.random.default_rng([crc32(b"noise"), settings.seed, start])
-        episode, failure = record(self.env, self.expert_class(noise=settings.noise, rng=rng), settings.seed, start)
-        episode.attrs |= {"source": settings.source, "noise": settings.noise}
+        slips = {"slips": settings.slips} if settings.slips else {}  # an expert of one's own need not know them
+        episode, failure = record(self.env, self.expert_class(noise=settings.noise, rng=rng, **slips), settings.seed, start)
+        episode.attrs |= {"source": settings.source, "noise": settings.noise, "slips": settings.slips}
         if episode.success:
             write_episode(Starts.draft(settings.folder, start), episode)
         return {"episode": start, "success": episode.success, "failure": failure} | {
@@ -123,38 +157,22 @@ def record(env: TaskEnv, expert: Expert, seed: int, start: int) -> tuple[Episode
     actions, executed_actions, states, proprio, frames = (np.stack(column) for column in zip(*rows, strict=True))
     success = bool(info["success"])
     episode = Episode(actions, states, proprio, frames, success, observation["instruction"], attrs_of(env, first), executed_actions)
-    error = float(info["position_error_cm"])
-    episode.attrs |= {"seed": seed, "episode": start, "position_error_cm": error if np.isfinite(error) else None}
+    error = info["position_error_cm"]
+    episode.attrs |= {"seed": seed, "episode": start, "position_error_cm": error if error is not None and np.isfinite(error) else None}
     return episode, None if success else info.get("failure") or "horizon"
-
-
-def attrs_of(env: TaskEnv, info: dict[str, Any]) -> dict[str, Any]:
-    """What an episode file says about the environment it was recorded in; `info` is that of the reset."""
-    return {
-        "task": env.task,
-        "task_version": env.task_version,
-        "env_name": TASKS[env.task].split(":")[1],
-        "init_hash": info["init_hash"],
-        "rendering": env.rendering,
-        "size": int(env.size),
-        "cameras": list(env.cameras),
-        "frame_gap": int(env.frame_gap),
-        "control_hz": int(env.control_hz),
-        "horizon": int(env.horizon),
-        "recorded_actions": "corrective (what the source wanted); executed_actions: what was sent to the simulator, noise included",
-        "versions": stamp(),
-        "model_file": env.model_xml(),
-    }
 
 
 def main(settings: Settings) -> None:
     check_simulator()
+    device = None if settings.source == "expert" else make_device(settings)  # before a simulator is imported
     if settings.folder.is_dir() and not (settings.folder / "settings.json").exists() and any(settings.folder.glob("episode_*.hdf5")):
         raise BadInput(f"out={settings.folder}: holds demonstrations that were not collected by this command; choose another out=")
     with owned(settings.folder) as folder:
         claim(folder, settings.content())
         starts = Starts(folder)
-        if starts.wanted(settings.n):
+        if device is not None:
+            teleoperate(settings, starts, device)
+        elif starts.wanted(settings.n):
             collect(settings, starts)
         failed = [row["episode"] for row in starts.rows if not row["success"]]
         print(f"{starts.num_files} demonstrations in {folder} · {len(failed)} of {len(starts.rows)} starts failed{f': {failed}' if failed else ''}")

@@ -16,6 +16,7 @@ Each dataset carries the sha256 of its values; the demo's covers its attributes 
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from dataclasses import dataclass, field
@@ -25,8 +26,9 @@ from typing import Any
 import h5py
 import numpy as np
 
+from envs.demos.hdf5 import Hdf5File
 from envs.demos.layout import check_array, check_settings, check_values, digest_of, image_name, seal_of
-from envs.demos.reader import Reader
+from envs.demos.reader import SealedDemo
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 
@@ -80,42 +82,53 @@ def episode_paths(folder: str | Path) -> list[Path]:
 
 def write_episode(path: str | Path, episode: Episode) -> None:
     """Writes `episode` atomically. Raises BadInput if it is not a valid episode (types, shapes, ranges, settings)."""
-    path, arrays = Path(path), _arrays(episode)
+    path = Path(path)
+    arrays = checked_arrays(path, episode)
+    image = io.BytesIO()  # not the file itself: on a full disk HDF5 fails again when the process ends, and takes it down
+    with h5py.File(image, "w") as file:
+        data = file.create_group("data")
+        demo = data.create_group("demo_0")
+        data.attrs["total"] = len(episode)
+        write_demo(demo, episode, arrays, env_args=data)
+    with atomic(path) as temporary:
+        temporary.write_bytes(image.getbuffer())
+
+
+def write_demo(demo: h5py.Group, episode: Episode, arrays: dict[str, np.ndarray], env_args: h5py.Group) -> str:
+    """Fills the group of one demonstration with what `checked_arrays` let pass; the group `env_args` gets the attribute of that name, which is returned."""
     settings = {key: value for key, value in episode.attrs.items() if key != "model_file"}
-    check_settings(path, settings)
-    for name, array in arrays.items():
-        check_array(path, name, array.shape, array.dtype, len(episode.actions))
-        check_values(path, name, array)
-    env_args = {"env_name": settings.get("env_name", settings["task"]), "type": ROBOSUITE_TYPE, "env_version": settings["versions"].get("robosuite")}
+    made_in = {"env_name": settings.get("env_name", settings["task"]), "type": ROBOSUITE_TYPE, "env_version": settings["versions"].get("robosuite")}
     texts = {
-        "env_args": json.dumps({**env_args, "env_kwargs": settings.get("env_kwargs", {})}),
+        "env_args": json.dumps({**made_in, "env_kwargs": settings.get("env_kwargs", {})}),
         "model_file": str(episode.attrs.get("model_file", "")),
         "ep_meta": json.dumps({"lang": episode.instruction}),
         "whatwhere": json.dumps({**settings, "success": bool(episode.success), "instruction": episode.instruction}, allow_nan=False),
     }
-    with atomic(path) as temporary, h5py.File(temporary, "w") as file:
-        data = file.create_group("data")
-        demo = data.create_group("demo_0")
-        data.attrs["total"] = demo.attrs["num_samples"] = len(episode)
-        for name, text in texts.items():
-            (data if name == "env_args" else demo).attrs[name] = text
-        digests = {}
-        for name, array in arrays.items():
-            if array.ndim == 4:  # measured: lzf is 3 times as large and slower to read, and shuffle does nothing for single bytes
-                chunks = (min(FRAMES_A_CHUNK, len(array)), *array.shape[1:])
-                dataset = demo.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=4)
-            else:
-                dataset = demo.create_dataset(name, data=array)
-            digests[name] = dataset.attrs["sha256"] = digest_of(array)
-        demo.attrs["sha256"] = seal_of(texts, digests)
+    demo.attrs["num_samples"] = len(episode)
+    for name, text in texts.items():
+        (env_args if name == "env_args" else demo).attrs[name] = text
+    digests = {}
+    for name, array in arrays.items():
+        if array.ndim == 4:  # measured: lzf is 3 times as large and slower to read, and shuffle does nothing for single bytes
+            chunks = (min(FRAMES_A_CHUNK, len(array)), *array.shape[1:])
+            dataset = demo.create_dataset(name, data=array, chunks=chunks, compression="gzip", compression_opts=4)
+        else:
+            dataset = demo.create_dataset(name, data=array)
+        digests[name] = dataset.attrs["sha256"] = digest_of(array)
+    demo.attrs["sha256"] = seal_of(texts, digests)
+    return texts["env_args"]
 
 
 def read_episode(path: str | Path, frames: bool = True) -> Episode:
     """The episode in a file; without pictures (`frames` None) if frames=False. Raises BadInput, one line, if it is missing, damaged or not valid."""
-    path = Path(path)
-    with Reader(path) as reader:
-        settings = reader.settings()
-        arrays = {name: reader.array(name) for name in reader.digests if frames or not name.endswith("_image")}
+    with Hdf5File(Path(path)) as file:
+        return episode_of(SealedDemo(file), frames)
+
+
+def episode_of(demo: SealedDemo, frames: bool = True) -> Episode:
+    """The episode of one demonstration in an open file. Raises BadInput."""
+    settings = dict(demo.settings)
+    arrays = {name: demo.array(name) for name in demo.digests if frames or not name.endswith("_image")}
     pictures = np.stack([arrays[image_name(camera)] for camera in settings["cameras"]], axis=1) if frames else None
     return Episode(
         actions=arrays["actions"],
@@ -131,8 +144,23 @@ def read_episode(path: str | Path, frames: bool = True) -> Episode:
 
 def read_attrs(path: str | Path) -> dict[str, Any]:
     """Only the settings, with `success`, `instruction`, `steps` and `sha256` (of all content): quick, for lists of hashes. Raises BadInput."""
-    with Reader(Path(path)) as reader:
-        return {**reader.settings(), "steps": reader.steps, "sha256": reader.sha256}
+    with Hdf5File(Path(path)) as file:
+        return header_of(SealedDemo(file))
+
+
+def header_of(demo: SealedDemo) -> dict[str, Any]:
+    """What `read_attrs` gives, of one demonstration in an open file."""
+    return {**demo.settings, "steps": demo.steps, "sha256": demo.sha256}
+
+
+def checked_arrays(path: Path, episode: Episode) -> dict[str, np.ndarray]:
+    """The datasets of `episode` by their names in the file. Raises BadInput, naming `path`, if it is not a valid episode (types, shapes, ranges, settings)."""
+    arrays = _arrays(episode)
+    check_settings(path, {key: value for key, value in episode.attrs.items() if key != "model_file"})
+    for name, array in arrays.items():
+        check_array(path, name, array.shape, array.dtype, len(episode.actions))
+        check_values(path, name, array)
+    return arrays
 
 
 def _arrays(episode: Episode) -> dict[str, np.ndarray]:

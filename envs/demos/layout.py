@@ -12,7 +12,7 @@ import numpy as np
 
 from whatwhere.errors import BadInput
 
-MAX_STEPS, MAX_BYTES = 100_000, 4 << 30
+MAX_STEPS, MAX_BYTES, MAX_CAMERAS = 100_000, 4 << 30, 16
 NONE = type(None)
 FIELDS: dict[str, tuple[type, ...]] = {  # what `attrs` must hold; more is kept as it is (anything that JSON can say)
     "task": (str,),
@@ -71,8 +71,13 @@ def check_settings(path: Path, settings: dict[str, Any]) -> None:
         if not isinstance(value, kinds) or isinstance(value, bool):
             raise BadInput(f"{path}: {key}: needs {' or '.join('null' if kind is NONE else kind.__name__ for kind in kinds)}, found {value!r:.60}")
     cameras = settings["cameras"]
-    if not cameras or not all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in cameras) or len(set(cameras)) != len(cameras):
-        raise BadInput(f"{path}: cameras: needs different names of letters, digits and _, found {cameras!r:.60}")
+    if (
+        not cameras
+        or len(cameras) > MAX_CAMERAS
+        or not all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in cameras)
+        or len(set(cameras)) != len(cameras)
+    ):
+        raise BadInput(f"{path}: cameras: needs different names of letters, digits and _, at most {MAX_CAMERAS}, found {cameras!r:.60}")
 
 
 def digest_of(array: np.ndarray) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode, write_episode
-from envs.demos.replay import START_KEYS, check_alike, make_env
+from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import claim, owned
@@ -31,6 +31,7 @@ class Settings:
     size: int | None
     cameras: tuple[str, ...] | None
     out: str | None
+    task: str | None = None
 
     def __post_init__(self) -> None:
         if self.rendering is not None:
@@ -55,6 +56,7 @@ def main(settings: Settings) -> None:
     paths = episode_paths(settings.demos)
     headers = [read_attrs(path) for path in paths]
     check_alike(paths, headers, (*START_KEYS, *LOOKS))
+    check_named(headers[0], paths[0], settings.task)
     changes: dict[str, Any] = {name: getattr(settings, name) for name in LOOKS if getattr(settings, name) is not None}
     if "cameras" in changes:
         changes["cameras"] = list(changes["cameras"])

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from envs import TASKS
+from envs import check_task
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
+from envs.foreign.names import needs_import
 from whatwhere.command import command, positive
-from whatwhere.errors import BadInput, choose
+from whatwhere.errors import BadInput
 from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Settings:
     demos: str
     start: Literal["seed", "state"]
     tolerance: float
+    task: str | None = None
 
     def __post_init__(self) -> None:
         positive("tolerance", self.tolerance, 0)
@@ -62,11 +64,31 @@ def replay(env: TaskEnv, episode: Episode, start: str = "seed") -> Outcome:
     if states[0].shape != episode.states[0].shape:
         raise BadInput(f"states: have {episode.states.shape[1]} numbers, the task's have {len(states[0])}: recorded with another model")
     actions = episode.actions if episode.executed_actions is None else episode.executed_actions
-    *_, info, _ = env.step_chunk(actions, on_step=lambda env, action, info: states.append(env.get_state()))
+    goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals", ())}  # of an arm that teleoperation moved beside the actions
+
+    def after(env: TaskEnv, action: np.ndarray, info: dict[str, Any]) -> None:
+        states.append(env.get_state())
+        hold(len(states) - 1)
+
+    def hold(step: int) -> None:
+        if step in goals:
+            env.simulation.hold(goals[step])
+
+    hold(0)
+    *_, info, _ = env.step_chunk(actions, on_step=after)
     reached = np.stack(states)[: len(episode.states)]
     drift = float(np.abs(reached - episode.states[: len(reached)]).max())
     same_start = start == "state" or episode.attrs["init_hash"] in (None, info["init_hash"])
     return Outcome(bool(info["success"]), drift, same_start)
+
+
+def check_named(attrs: dict[str, Any], path: Path, task: str | None) -> None:
+    """Raises BadInput unless a demonstration's task can be made: here, and without importing a module that only the file names."""
+    check_task(attrs["task"], f"{path}: task")
+    if task not in (None, attrs["task"]):
+        raise BadInput(f"task={task}: {path} was recorded in task={attrs['task']}")
+    if task is None and needs_import(attrs["task"]):
+        raise BadInput(f"task: {path} was recorded in a module's own {attrs['task']}; add task={attrs['task']} to import that module")
 
 
 def make_env(attrs: dict[str, Any], path: Path, **changes: Any) -> TaskEnv:
@@ -74,7 +96,7 @@ def make_env(attrs: dict[str, Any], path: Path, **changes: Any) -> TaskEnv:
     import envs
 
     settings = {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | changes
-    env = envs.make(choose(f"{path}: task", attrs["task"], TASKS), **settings)
+    env = envs.make(attrs["task"], **settings)
     if env.task_version != attrs["task_version"]:
         raise BadInput(f"{path}: task_version={attrs['task_version']}, now it is {env.task_version}: another task")
     return env
@@ -85,6 +107,7 @@ def main(settings: Settings) -> None:
     paths = [path] if path.suffix == ".hdf5" else episode_paths(path)
     headers = [read_attrs(path) for path in paths]
     check_alike(paths, headers, START_KEYS)
+    check_named(headers[0], paths[0], settings.task)
     check_simulator()
     failed = 0
     with contextlib.closing(make_env(headers[0], paths[0])) as env:

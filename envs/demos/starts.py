@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Collection
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from envs.demos.episodes import NAME, read_attrs
 from whatwhere.errors import BadInput
-from whatwhere.files import append_row, read_rows
+from whatwhere.files import append_row, read_rows, write_text
 
 
 class Starts:
@@ -78,12 +79,37 @@ class Starts:
                 self._rename(start, sum(known["success"] for known in self.rows))
             self._book(row)
 
+    def undo(self, folder: Path) -> dict[str, Any] | None:
+        """Takes back the last start that was tried; its file, if it succeeded, goes to `folder` as the next `episode_<i>.hdf5`. Returns its row.
+
+        Killed in between, the start counts as tried again when the book is next read: nothing is lost.
+        """
+        if not self.rows:
+            return None
+        row = self.rows[-1]
+        number = sum(known["success"] for known in self.rows[:-1])
+        write_text(self.book, "".join(json.dumps(known, ensure_ascii=False) + "\n" for known in self.rows[:-1]))
+        self.rows.pop()
+        if row["success"] and row["episode"] not in self.lost:
+            target = next_free(folder)
+            target.parent.mkdir(exist_ok=True)
+            os.replace(self.folder / f"episode_{number}.hdf5", target)
+        elif row["success"]:
+            self.lost.remove(row["episode"])
+        return row
+
     def _rename(self, start: int, number: int) -> None:
         os.replace(self.draft(self.folder, start), self.folder / f"episode_{number}.hdf5")
 
     def _book(self, row: dict[str, Any]) -> None:
         append_row(self.book, row)
         self.rows.append(row)
+
+
+def next_free(folder: Path) -> Path:
+    """The first name episode_<i>.hdf5 after those in `folder`."""
+    taken = [int(match[1]) for path in folder.glob("episode_*.hdf5") if (match := NAME.fullmatch(path.name))]
+    return folder / f"episode_{max(taken, default=-1) + 1}.hdf5"
 
 
 def row_of(attrs: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,10 @@ from envs.experts.navigate_to import NavigateToExpert
 from envs.experts.pick_at_xy import PickAtXYExpert
 from envs.experts.place_left_of import PlaceLeftOfExpert
 from envs.experts.stack_centered import StackCenteredExpert
+from envs.foreign.names import check_place, imported
+from whatwhere.errors import BadInput
 
-__all__ = ["EXPERTS", "Expert", "RandomPolicy", "ZeroPolicy"]
+__all__ = ["EXPERTS", "Expert", "RandomPolicy", "ZeroPolicy", "check_expert", "expert_class"]
 
 
 class Expert(Protocol):
@@ -37,3 +39,17 @@ EXPERTS: dict[str, Callable[..., Expert]] = {
     "stack_centered": StackCenteredExpert,
     "navigate_to": NavigateToExpert,
 }
+
+
+def check_expert(task: str, expert: str | None) -> None:
+    """Raises BadInput unless somebody acts in `task`: `expert` (module:Class, made as those in `EXPERTS`), or else the one in `EXPERTS`."""
+    if expert is not None:
+        check_place(expert, "expert")
+    elif task not in EXPERTS:
+        raise BadInput(f"expert: none here for task={task}; give expert=module:Class (docs/own_task.md)")
+
+
+def expert_class(task: str, expert: str | None = None) -> Callable[..., Expert]:
+    """The class that `check_expert` found. Imports the module that `expert` names."""
+    check_expert(task, expert)
+    return EXPERTS[task] if expert is None else imported(expert)

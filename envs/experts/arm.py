@@ -1,4 +1,4 @@
-"""What the scripted arm experts share: turning a wish for the gripper's pose into an action, and noise on what is executed.
+"""What the scripted arm experts share: turning a wish for the gripper's pose into an action, and how much noise it bears.
 
 Every expert is a function of the present privileged state alone (phases follow from geometry and finger opening), so that a
 policy that sees the state can imitate it. Metres, radians, world frame.
@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from envs.experts.noisy import NoisyExpert
+
 STEP_M, STEP_RAD = 0.05, 0.5  # what an action of 1 asks for (robosuite's OSC_POSE)
 GAIN = 3.0
 TURN_GAIN = 1.5
@@ -18,41 +20,18 @@ OPEN, CLOSE = -1.0, 1.0
 # The gripper pointing down with its fingers left and right of the cube (columns: its axes; it closes along x, z points out of the hand).
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
-NOISE_MEMORY = 0.7  # correlation of the noise from one step to the next: it pushes away instead of shaking
 NOISE_TURN = 0.2  # turns get this share of the noise
 NOISE_STILL = 0.4  # and everything this share where the expert hardly moves: off the way by centimetres, at the cube by millimetres
 
 
-class ArmExpert:
-    """`act` gives the corrective action, `perturb` what is to be executed: the same, with noise on the arm's six numbers.
+class ArmExpert(NoisyExpert):
+    """`act` gives (7,): three displacements, three turns, gripper (> 0 closes). Noise is put on the arm's six numbers."""
 
-    noise: standard deviation in units of the action at full speed, 0.3 being a good dose for demonstrations.
-    """
+    slip_reach = np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
 
-    def __init__(self, noise: float = 0.0, rng: np.random.Generator | None = None) -> None:
-        if noise < 0:
-            raise ValueError(f"noise={noise}: must be at least 0")
-        self.noise = noise
-        self.rng = rng or np.random.default_rng(0)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets the noise of the episode before."""
-        self._push = np.zeros(6)
-
-    def act(self, info: dict[str, Any]) -> np.ndarray:
-        """(7,) in [−1, 1]: three displacements, three turns, gripper (> 0 closes)."""
-        raise NotImplementedError
-
-    def perturb(self, action: np.ndarray) -> np.ndarray:
-        """The action to execute; the gripper's number is left alone."""
-        if self.noise == 0:
-            return action
-        fresh = np.sqrt(1 - NOISE_MEMORY**2) * self.rng.standard_normal(6)
-        self._push = NOISE_MEMORY * self._push + fresh
+    def strength(self, action: np.ndarray) -> np.ndarray:
         speed = float(np.clip(np.abs(action[:3]).max(), NOISE_STILL, 1.0))
-        scale = self.noise * speed * np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
-        return np.append(np.clip(action[:6] + scale * self._push, -1, 1), action[6])
+        return self.noise * speed * np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
 
 
 def command(info: dict[str, Any], displacement: np.ndarray, yaw: float, gripper: float) -> np.ndarray:

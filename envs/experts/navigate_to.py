@@ -6,31 +6,25 @@ from typing import Any
 
 import numpy as np
 
+from envs.experts.noisy import NoisyExpert
+
 SCALE = np.array([0.7, 0.7, 1.2])  # what an action of 1 asks for: m/s forward, m/s left, rad/s (envs/tasks/navigate_to.py)
 SCORED_AHEAD_M = 0.60
 DRIVE_GAIN_1_S = 3.0
 TURN_GAIN_1_S = 2.5
 
-NOISE_MEMORY = 0.8  # correlation of the noise from one step to the next: it leads astray instead of shaking
 FULL_NOISE_FROM = 0.3  # where the expert asks for less than this share of full speed the noise fades: a base that is shaken cannot stand still
 
 
-class NavigateToExpert:
-    """Proportional in all three velocities; a smooth function of where the pad is, but for a pad exactly behind.
+class NavigateToExpert(NoisyExpert):
+    """Proportional in all three velocities; a smooth function of where the pad is, but for a pad exactly behind. noise=0.3 is 0.2 m/s."""
 
-    `act` gives the corrective action, `perturb` what is to be executed. noise: standard deviation in units of the action; 0.3 is 0.2 m/s.
-    """
+    noisy = 3
+    memory = 0.8
 
-    def __init__(self, noise: float = 0.0, rng: np.random.Generator | None = None) -> None:
-        if noise < 0:
-            raise ValueError(f"noise={noise}: must be at least 0")
-        self.noise = noise
-        self.rng = rng or np.random.default_rng(0)
-        self.reset()
-
-    def reset(self) -> None:
-        """Forgets the noise of the episode before."""
-        self._push = np.zeros(3)
+    def __init__(self, noise: float = 0.0, rng: np.random.Generator | None = None, slips: float = 0.0) -> None:
+        super().__init__(noise, rng, slips)
+        self._fresh *= noise
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
         """(3,) in [-1, 1]: forward, left, turn."""
@@ -45,11 +39,5 @@ class NavigateToExpert:
         drive /= max(1.0, float(np.linalg.norm(drive)))  # at full speed, too, along a straight line
         return np.append(drive, np.clip(TURN_GAIN_1_S * bearing / SCALE[2], -1, 1))
 
-    def perturb(self, action: np.ndarray) -> np.ndarray:
-        """The action to execute."""
-        if self.noise == 0:
-            return action
-        scale = self.noise * np.sqrt(1 - NOISE_MEMORY**2)
-        self._push = NOISE_MEMORY * self._push + scale * self.rng.standard_normal(3)
-        share = min(1.0, float(np.abs(action).max()) / FULL_NOISE_FROM)
-        return np.clip(action + share * self._push, -1, 1)
+    def strength(self, action: np.ndarray) -> float:
+        return min(1.0, float(np.abs(action).max()) / FULL_NOISE_FROM)

@@ -8,12 +8,12 @@ from typing import Any
 import mujoco
 import numpy as np
 from robosuite.controllers import load_composite_controller_config
-from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
 from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.mjcf_utils import array_to_string, new_element
 
 from envs.success import distance_xy_m, is_still
 from envs.tasks.floor import FloorArena
+from envs.tasks.scored import ScoredTask
 
 # The first is the target.
 PADS = {"red_pad": (0.85, 0.08, 0.08, 1.0), "green_pad": (0.08, 0.6, 0.12, 1.0), "blue_pad": (0.1, 0.2, 0.85, 1.0)}
@@ -41,13 +41,12 @@ TORSO_M = 0.01
 HOLD_GAIN = 400.0  # 1/s²; critically damped
 
 
-class NavigateTo(ManipulationEnv):
+class NavigateTo(ScoredTask):
     """A robosuite environment: PandaOmron on an open floor with a red, a green and a blue pad.
 
     The three-number action (forward, left, turn) becomes robosuite's thirteen in `full_action`. Arguments are ManipulationEnv's.
     """
 
-    version = "0"
     instruction = "drive to the red pad"
     default_horizon = 130
     default_cameras = ("robot0_mast", "robot0_front")
@@ -55,11 +54,9 @@ class NavigateTo(ManipulationEnv):
     action_names = ("forward", "left", "turn")
 
     def __init__(self, robots: str | Sequence[str] = "PandaOmron", **options: Any) -> None:
-        quiet = {"has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco"}
-        defaults = {"initialization_noise": None, "control_freq": 20, "horizon": self.default_horizon, "ignore_done": True}
         if options.get("controller_configs") is None:
             options["controller_configs"] = holding_controllers()
-        super().__init__(robots=robots, **{**defaults, **quiet, **options})
+        super().__init__(robots, **{"initialization_noise": None, **options})
 
     # ---- the scene
 
@@ -89,27 +86,6 @@ class NavigateTo(ManipulationEnv):
         self._arm_qpos, _ = _addresses(model, [f"robot0_joint{i}" for i in range(1, 8)])
         self._pad_qpos, _ = _addresses(model, [f"{name}_{letter}" for name in PADS for letter in "xy"])
         self._centre_site = model.site("mobilebase0_center").id
-
-    def _reset_internal(self) -> None:
-        super()._reset_internal()
-        if not self.deterministic_reset:
-            self.set_start(self.sample_start(self.rng))
-
-    def reset(self) -> Any:
-        observation = super().reset()
-        self.begin()
-        return observation
-
-    def _post_action(self, action: np.ndarray) -> Any:  # only robosuite's own step comes here
-        mujoco.mj_step1(self.sim.model._model, self.sim.data._data)
-        self.after_step(action)
-        return super()._post_action(action)
-
-    def reward(self, action: np.ndarray | None = None) -> float:
-        return float(self.is_success())
-
-    def _check_success(self) -> bool:
-        return self.is_success()
 
     # ---- an episode's start
 
@@ -153,7 +129,14 @@ class NavigateTo(ManipulationEnv):
         turned = _yaw(self.sim.data.site_xmat[self._centre_site]) - _yaw(controller.init_ori)
         velocity = _rotation(turned + heading) @ np.array([forward, left])
         share = np.append(velocity, turn) / controller.actuator_max
-        return np.concatenate([FOLDED_ARM, [TORSO_M], share, [0.0, 1.0]])
+        return np.concatenate([self._arm_goal, [TORSO_M], share, [self._gripper_goal, 1.0]])
+
+    def hold(self, arm_goal: np.ndarray) -> None:
+        """Lets arm and gripper hold another pose up to the episode's end: 7 joint angles (rad) and the gripper (−1 open, 1 closed).
+
+        No action of the task does that: it is for teleoperation, which records these goals beside the actions.
+        """
+        self._arm_goal, self._gripper_goal = np.array(arm_goal[:7], np.float64), float(arm_goal[7])
 
     # ---- what is read of the state
 
@@ -192,6 +175,7 @@ class NavigateTo(ManipulationEnv):
     def begin(self) -> None:
         """Clears what is remembered of an episode; called when the state was set anew."""
         self._still_steps = 0
+        self.hold(np.append(FOLDED_ARM, 0.0))
 
     def after_step(self, action: np.ndarray) -> None:
         """Counts the steps in a row in which the scored point stands still over the pad."""

@@ -11,10 +11,11 @@ from typing import Any
 
 import mujoco
 import numpy as np
-from robosuite.environments.manipulation.manipulation_env import ManipulationEnv
 from robosuite.models.arenas import TableArena
 from robosuite.models.objects import BoxObject
 from robosuite.models.tasks import ManipulationTask
+
+from envs.tasks.scored import ScoredTask
 
 TABLE_SIZE_M = (0.8, 0.8, 0.05)
 TABLE_TOP_M = 0.8  # height of the table's surface
@@ -48,24 +49,16 @@ class Cube:
     rgba: tuple[float, float, float, float]
 
 
-class TableTask(ManipulationEnv):
-    """A robosuite environment with cubes on a table; a task adds cubes, an instruction, a start and what success means.
+class TableTask(ScoredTask):
+    """A robosuite environment with cubes on a table; a task adds cubes, an instruction, a start and what success means."""
 
-    Physics only unless robosuite's own rendering arguments ask for more.
-    """
-
-    version = "0"
-    instruction = ""
-    default_horizon = 100
     default_cameras = (SCENE_CAMERA, "robot0_eye_in_hand")
     scene_camera = SCENE_CAMERA
     action_names = ("x", "y", "z", "turn_x", "turn_y", "turn_z", "gripper")
     cubes: tuple[Cube, ...] = ()
 
     def __init__(self, robots: str | Sequence[str] = "Panda", **options: Any) -> None:
-        quiet = {"has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco"}
-        defaults = {"initialization_noise": "default", "control_freq": 20, "horizon": self.default_horizon, "ignore_done": True}
-        super().__init__(robots=robots, **{**defaults, **quiet, **options})
+        super().__init__(robots, **options)
 
     # ---- the scene
 
@@ -115,21 +108,7 @@ class TableTask(ManipulationEnv):
             self.sim.data.set_joint_qpos(self._cube_joints[name], [x, y, TABLE_TOP_M + self._half_sizes[name], *quat])
         self.sim.data.qpos[self._fingers] = OPEN_FINGERS_M
 
-    def _reset_internal(self) -> None:
-        super()._reset_internal()
-        if not self.deterministic_reset:
-            self.set_start(self.sample_start(self.rng))
-
-    def reset(self) -> Any:
-        observation = super().reset()
-        self.begin()
-        return observation
-
     # ---- an episode's course
-
-    def full_action(self, action: np.ndarray) -> np.ndarray:
-        """The action as robosuite takes it: OSC_POSE and gripper as they are."""
-        return action
 
     def begin(self) -> None:
         """Clears what is remembered of an episode; called when the state was set anew.
@@ -139,26 +118,6 @@ class TableTask(ManipulationEnv):
         middle, half_range = 0.02, 0.02
         left, right = self.sim.data.qpos[self._fingers]
         self.robots[0].gripper["right"].current_action = np.array([(left - middle) / half_range, (right + middle) / half_range])
-
-    def after_step(self, action: np.ndarray) -> None:
-        """Takes note of one control step that ended in the present state."""
-
-    def _post_action(self, action: np.ndarray) -> Any:  # only robosuite's own step comes here
-        mujoco.mj_step1(self.sim.model._model, self.sim.data._data)
-        self.after_step(action)
-        return super()._post_action(action)
-
-    def reward(self, action: np.ndarray | None = None) -> float:
-        return float(self.is_success())
-
-    def _check_success(self) -> bool:
-        return self.is_success()
-
-    def is_success(self) -> bool:
-        raise NotImplementedError
-
-    def position_error_cm(self) -> float:
-        raise NotImplementedError
 
     # ---- what is read of the state
 

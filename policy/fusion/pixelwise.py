@@ -23,6 +23,7 @@ class PixelwiseFusion(nn.Module):
         super().__init__()
         choose("sharing", sharing, SHARINGS)
         self.dim, self.grid = dim, grid
+        self.choices = {"fusion": fusion, "cls_fusion": cls_fusion, "sharing": sharing}  # with `dim`, what it takes to build it again
         self.patches: nn.Module = named("fusion", fusion, FUSIONS)(dim)
         self.cls: nn.Module = self.patches if sharing == "shared" else named("cls_fusion", cls_fusion, CLS_FUSIONS)(dim)
         self.register_buffer("positions", cell_centres(grid), persistent=False)

@@ -1,34 +1,92 @@
-"""Clips of play video as a memory map, and the mixture of moving and static pairs drawn from it (spec A2)."""
+"""The mixture of moving and static pairs drawn from footage (spec A2), a pure function of (seed, step)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
+from policy.pretrain.crops import cut, draw_box
+from policy.pretrain.footage import Footage, Play, is_held_out
 from whatwhere.errors import BadInput
 
 
-class Clips:
-    """A folder's `frames.npy`: uint8 (clips, frames, h, w, 3), as written by `python -m envs.demos.play`."""
+@dataclass(frozen=True)
+class Plan:
+    """Which frames and which crop make each pair of a batch."""
 
-    def __init__(self, folder: str | Path):
-        path = Path(folder) / "frames.npy"
-        try:
-            self.frames = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise BadInput(f"data={folder}: {path.name} is not a readable array ({error}); make one with python -m envs.demos.play") from None
-        if self.frames.ndim != 5 or self.frames.dtype != np.uint8 or self.frames.shape[-1] != 3 or self.frames.shape[2] != self.frames.shape[3]:
-            raise BadInput(f"{path}: found {self.frames.dtype} {self.frames.shape}; needs uint8 (clips, frames, size, size, 3)")
-        self.size = int(self.frames.shape[2])
+    source: Int[np.ndarray, " b"]  # clip or image
+    first: Int[np.ndarray, " b"]  # frame t
+    gap: Int[np.ndarray, " b"]  # k; 0 for a static sample
+    box: Int[np.ndarray, "b 4"]  # top, left, height, width of the crop, the same in both frames
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def rows(self, which: slice) -> Plan:
+        return Plan(self.source[which], self.first[which], self.gap[which], self.box[which])
+
+
+class Clips:
+    """Draws pairs from footage; `data` is footage, or a folder with `frames.npy`.
+
+    `size`: pixels of the square pictures (null: those of the footage, which must be square); `scale`: range of the crops' share (policy.pretrain.crops);
+    `holdout`: share of the clips, chosen by their names, that only validation sees. Raises BadInput where nothing is left to draw from.
+    """
+
+    def __init__(self, data: Footage | str | Path, size: int | None = None, scale: tuple[float, float] = (1.0, 1.0), holdout: float = 0.0) -> None:
+        self.footage = Play(data) if isinstance(data, str | Path) else data
+        self.shapes = np.asarray(self.footage.shapes, dtype=np.int64)  # (sources, t h w)
+        if size is None:
+            size = int(self.shapes[0, 1])
+            if (self.shapes[:, 1:] != size).any():
+                raise BadInput("size=null: the pictures are of several sizes or not square; give size=… in pixels")
+        self.size, self.scale = size, scale
+        apart = np.asarray([is_held_out(name, holdout) for name in self.footage.names], dtype=bool)
+        self.training, self.held_out = np.flatnonzero(~apart), np.flatnonzero(apart)
+        if not len(self.training):
+            raise BadInput(f"holdout={holdout}: all {len(apart)} clips are held out; nothing is left to train on")
+
+    def plan(self, seed: int, step: int, batch: int, static: float, max_gap: int, held_out: bool = False) -> Plan:
+        """Pairs (t, t+k), k uniform in 1…max_gap (less in a shorter clip); with probability `static`, frame t of any clip or image twice.
+
+        Moving pairs come from clips in proportion to their length; static ones from all clips and images alike. A pure function of its
+        arguments and the footage. Raises BadInput where moving pairs are asked for and there is no clip.
+        """
+        rng = np.random.default_rng([seed, step, int(held_out)])
+        sources = self.held_out if held_out else self.training
+        clips = sources[self.shapes[sources, 0] > 1]
+        if static < 1 and not len(clips):
+            raise BadInput(f"static={static}: moving pairs need videos, and there are only images {'held out' if held_out else 'to train on'}; give static=1")
+        still = rng.random(batch) < static
+        source = sources[rng.integers(0, len(sources), batch)]
+        if len(clips):
+            ends = np.cumsum(self.shapes[clips, 0])
+            moving = clips[np.searchsorted(ends, rng.integers(0, ends[-1], batch), side="right")]
+            source = np.where(still, source, moving)
+        length = self.shapes[source, 0]
+        gap = np.where(still, 0, 1 + (rng.random(batch) * np.minimum(max_gap, length - 1)).astype(np.int64))
+        first = (rng.random(batch) * (length - gap)).astype(np.int64)
+        box = np.asarray([draw_box(rng, int(h), int(w), self.scale) for _, h, w in self.shapes[source]], dtype=np.int64)
+        return Plan(source, first, gap, box)
+
+    def read(self, plan: Plan) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w 3"]]:
+        """The planned frames t and t+k."""
+        now, later = (np.empty((len(plan), self.size, self.size, 3), np.uint8) for _ in range(2))
+        for row, (source, first, gap) in enumerate(zip(plan.source.tolist(), plan.first.tolist(), plan.gap.tolist(), strict=True)):
+            frames = self.footage[source]
+            now[row] = cut(frames[first], plan.box[row], self.size)
+            later[row] = cut(frames[first + gap], plan.box[row], self.size) if gap else now[row]
+        return now, later
+
+    def square(self, source: int, frame: int) -> UInt8[np.ndarray, "h w 3"]:
+        """One frame's middle square, as measurements want it."""
+        whole = self.footage[source][frame]
+        side = min(whole.shape[:2])
+        return cut(whole, ((whole.shape[0] - side) // 2, (whole.shape[1] - side) // 2, side, side), self.size)
 
     def pairs(self, seed: int, step: int, batch: int, static: float, max_gap: int) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w 3"]]:
-        """Frames t and t+k, k uniform in 1…max_gap; with probability `static` frame t twice (so that M ≡ 0). A pure function of its arguments."""
-        rng = np.random.default_rng([seed, step])
-        clips, length = self.frames.shape[:2]
-        gap = rng.integers(1, min(max_gap, length - 1) + 1, batch)
-        gap[rng.random(batch) < static] = 0
-        clip = rng.integers(0, clips, batch)
-        first = (rng.random(batch) * (length - gap)).astype(int)
-        return self.frames[clip, first], self.frames[clip, first + gap]
+        """`read(plan(…))` of the training clips."""
+        return self.read(self.plan(seed, step, batch, static, max_gap))

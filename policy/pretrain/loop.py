@@ -1,81 +1,167 @@
-"""The pre-training loop: one pure function of (settings, step) a step, saved every so often, streams exported at the end."""
+"""The pre-training loop: one pure function of (settings, step) a step, saved every so often, streams and fusion exported at the end."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import inspect
 import math
-import sys
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import imageio.v3 as iio
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor, nn
 
 from policy.checkpoint import save_streams
 from policy.config import PolicyConfig, StreamsConfig
-from policy.device import autocast, choose_device
-from policy.pretrain.clips import Clips
-from policy.pretrain.video_prediction import VideoPrediction
+from policy.device import autocast
+from policy.named import named
+from policy.pretrain import OBJECTIVES
+from policy.pretrain.batches import Batches
+from policy.pretrain.clips import Clips, Plan
+from policy.pretrain.curves import Curves, mean, pictures
+from policy.pretrain.engine import Engine
+from policy.pretrain.footage import DEFAULT_SIZE, Play, digest, open_footage
+from policy.pretrain.settings import PLACES
+from policy.pretrain.stage import SIZES, begin_from
+from policy.pretrain.watch import Collapsed, Watch
 from policy.resume import load_state, save_state
 from policy.streams import TwoStreamEncoder
-from whatwhere.files import atomic, claim, owned
+from whatwhere.errors import BadInput, did_you_mean
+from whatwhere.files import claim, owned
 
 if TYPE_CHECKING:
-    from policy.pretrain.__main__ import Settings
+    from policy.pretrain.settings import Settings
+
+REPORT_EVERY = 20  # steps
+STATE = "state.safetensors"
 
 
-def pretrain(settings: Settings) -> Path:
-    """Trains and writes `out/streams` (what spec A20 keeps), `out/pictures.png` and TensorBoard curves. Returns the folder of the streams."""
-    out, clips = Path(settings.out), Clips(settings.data)
+def pretrain(settings: Settings) -> Path | None:
+    """Trains and writes `out/streams` (what spec A20 keeps), `out/pictures.png`, `out/figures.jsonl` and TensorBoard curves.
+
+    Returns the folder of the streams (in the first process). Raises BadInput for settings, data or an `init=` that do not fit each other.
+    """
+    engine, out = Engine(settings.device), Path(settings.out)
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
-    with owned(out):
-        claim(out, {key: value for key, value in dataclasses.asdict(settings).items() if key not in ("out", "num_threads", "save_every", "device")})
-        device = choose_device(settings.device)
+    with owned(out) if engine.is_main else contextlib.nullcontext():
+        with engine.main_first():
+            footage = open_footage(settings)
+        size = settings.size or (None if isinstance(footage, Play) else DEFAULT_SIZE)
+        clips = Clips(footage, size, (settings.crop[0], settings.crop[1]), settings.holdout)
+        settings = _resolved(settings, clips, engine.world)
         torch.manual_seed(settings.seed)
-        streams = TwoStreamEncoder(size=clips.size, dim=settings.dim, depth=settings.depth, heads=settings.heads)
-        model = VideoPrediction(streams, hidden=settings.hidden).to(device)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=0.05, betas=(0.9, 0.95))
-        begin, _ = load_state(out / "state.safetensors", {"model": model}, optimizer)
-        curves = SummaryWriter(str(out / "tensorboard"), purge_step=begin)
-        clock, figures = time.monotonic(), {}
-        for step in range(begin, settings.steps):
-            for group in optimizer.param_groups:
-                group["lr"] = settings.lr * schedule(step, settings.steps)
-            torch.manual_seed(settings.seed * 1_000_003 + step)
-            now, later = (_tensor(frames, device) for frames in clips.pairs(settings.seed, step, settings.batch, settings.static, settings.max_gap))
-            with autocast(device, settings.precision):
-                loss, new, picture = model(now, later, torch.Generator(device).manual_seed(step))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            figures = {key: value if not figures else 0.95 * figures[key] + 0.05 * value for key, value in new.items()}
-            if (step + 1) % 20 == 0 or step + 1 == settings.steps:
-                rate = (step + 1 - begin) / (time.monotonic() - clock)
-                for key, value in new.items():
-                    curves.add_scalar(key, value, step + 1)
-                print(
-                    f"\rstep {step + 1}/{settings.steps} "
-                    + " ".join(f"{k} {v:.4g}" for k, v in figures.items())
-                    + f" · {rate * settings.batch:.0f} samples/s · {(settings.steps - step - 1) / rate / 60:.1f} min left ",
-                    end="",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            if (step + 1) % settings.save_every == 0 or step + 1 == settings.steps:
-                save_state(out / "state.safetensors", step + 1, {"model": model}, optimizer)
-                _pictures(out / "pictures.png", now, later, picture)
-        print(file=sys.stderr)
-        config = PolicyConfig(size=clips.size, streams=StreamsConfig(dim=settings.dim, depth=settings.depth, heads=settings.heads))
-        digest = save_streams(model.streams, out, config, {"settings": dataclasses.asdict(settings), "figures": figures})
-        print(out / "streams" / digest[:16])
-        return out / "streams" / digest[:16]
+        objective = build(settings, clips.size)
+        begun = None if settings.init is None else begin_from(settings.init, objective.streams, objective.fusion, _sizes(settings))
+        claimed = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
+        record = claimed | {"init": begun, "footage": digest(footage)}
+        if engine.is_main:
+            claim(out, record)
+        figures = _train(settings, engine, clips, objective.to(engine.device))
+        engine.close()
+        if not engine.is_main:
+            return None
+        sizes = StreamsConfig(**_sizes(settings))  # type: ignore[arg-type]
+        training = {"settings": dataclasses.asdict(settings), "init_sha256": begun, "footage": record["footage"], "figures": figures}
+        name = save_streams(objective.streams, out, PolicyConfig(size=clips.size, streams=sizes), training, objective.fusion)
+        print(out / "streams" / name[:16])
+        return out / "streams" / name[:16]
+
+
+def build(settings: Settings, size: int) -> Any:
+    """The objective by name, over new streams. It has `.streams`, `.fusion` and `forward(now, later, generator) -> (loss, figures, picture)`."""
+    streams = TwoStreamEncoder(size=size, **_sizes(settings))  # type: ignore[arg-type]
+    options = {key: value for key, value in settings.objective.items() if key != "name"}
+    objective = named("objective", settings.objective["name"], OBJECTIVES)
+    valid = [name for name in inspect.signature(objective).parameters if name != "streams"]
+    for key in options:
+        if key not in valid:
+            raise BadInput(f"objective.{key}: no such setting of {settings.objective['name']}; valid: {', '.join(valid)}{did_you_mean(key, valid)}")
+    return objective(streams, **options)
+
+
+def _sizes(settings: Settings) -> dict[str, object]:
+    return {name: getattr(settings, name) for name in SIZES}
+
+
+def _resolved(settings: Settings, clips: Clips, world: int) -> Settings:
+    """With the number of steps that the epochs make, and of the pieces of a batch."""
+    steps = settings.steps if settings.epochs is None else math.ceil(settings.epochs * len(clips.training) / settings.batch)
+    pieces = settings.micro_batches or world
+    if pieces % world or settings.batch % pieces:
+        raise BadInput(f"micro_batches={pieces}: must divide batch={settings.batch} and be a multiple of the {world} processes")
+    return dataclasses.replace(settings, steps=steps, epochs=None, micro_batches=pieces, size=clips.size)
+
+
+def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Module) -> dict[str, float]:
+    """The steps that are left. Returns the running means of the figures, with the last ones of held-out clips and probes. Raises Collapsed."""
+    out = Path(settings.out)
+    optimizer = torch.optim.AdamW(
+        (weights for weights in objective.parameters() if weights.requires_grad), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.95)
+    )
+    begin, note = load_state(out / STATE, {"model": objective}, optimizer)
+    pairs = settings.batch // (settings.micro_batches or 1)
+
+    def held_out(number: int) -> tuple[Tensor, Tensor]:
+        now, later = clips.read(_plan(settings, clips, number, held_out=True).rows(slice(0, pairs)))
+        return as_tensor(now, engine.device), as_tensor(later, engine.device)
+
+    watch = Watch(settings, held_out if len(clips.held_out) else None, engine.device, note.get("looked", {}))
+    model = engine.wrap(objective)
+    curves = Curves(out, begin, settings.steps, settings.batch) if engine.is_main else None
+    rows = settings.batch // engine.world
+    mine = slice(engine.rank * rows, (engine.rank + 1) * rows)
+    batches = Batches(clips, lambda step: _plan(settings, clips, step).rows(mine), range(begin, settings.steps), settings.loaders)
+    for step, pair in enumerate(batches, begin):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.lr * schedule(step, settings.steps, settings.warmup)
+        now, later = (as_tensor(frames, engine.device) for frames in pair)
+        figures, picture = train_step(settings, engine, model, optimizer, step, now, later)
+        done, last = step + 1, step + 1 == settings.steps
+        if curves is None:
+            continue
+        curves.follow(figures)
+        if done % REPORT_EVERY == 0 or last:
+            curves.report(done, figures, batches.waited)
+        watch.look(objective, done, curves)
+        if done % settings.save_every == 0 or last:
+            save_state(out / STATE, done, {"model": objective}, optimizer, {"looked": watch.figures})
+            pictures(out / "pictures.png", now, later, picture)
+    if curves is None:
+        return {}
+    curves.close()
+    return curves.smooth | watch.figures
+
+
+def train_step(
+    settings: Settings, engine: Engine, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, now: Tensor, later: Tensor
+) -> tuple[dict[str, float], Tensor]:
+    """One change of the weights by this process's pieces of a batch and those of the others. Returns mean figures and the first piece's picture."""
+    assert settings.micro_batches is not None
+    pieces = settings.micro_batches // engine.world
+    optimizer.zero_grad(set_to_none=True)
+    every, picture = [], now[:0]
+    for piece, (before, after) in enumerate(zip(now.chunk(pieces), later.chunk(pieces), strict=True)):
+        number = step * settings.micro_batches + engine.rank * pieces + piece  # so that chance does not depend on who computes the piece
+        torch.manual_seed(settings.seed * 1_000_003 + number)
+        with engine.alone(model, last=piece == pieces - 1):
+            with autocast(engine.device, settings.precision):
+                loss, figures, seen = model(before, after, torch.Generator(engine.device).manual_seed(number))
+            if not loss.isfinite():
+                raise Collapsed(f"out={settings.out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr or precision=fp32")
+            (loss / pieces).backward()
+        every.append(figures)
+        picture = seen if piece == 0 else picture
+    nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimizer.step()
+    return mean(engine.everyones(mean(every))), picture
+
+
+def _plan(settings: Settings, clips: Clips, step: int, held_out: bool = False) -> Plan:
+    return clips.plan(settings.seed, step, settings.batch, settings.static, settings.max_gap, held_out)
 
 
 def schedule(step: int, steps: int, warmup: float = 0.05) -> float:
@@ -86,13 +172,5 @@ def schedule(step: int, steps: int, warmup: float = 0.05) -> float:
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - first) / max(1, steps - first)))
 
 
-def _tensor(frames: np.ndarray, device: torch.device) -> Float[Tensor, "b 3 h w"]:
+def as_tensor(frames: np.ndarray, device: torch.device) -> Float[Tensor, "b 3 h w"]:
     return torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 255
-
-
-def _pictures(path: Path, now: Tensor, later: Tensor, picture: Tensor, count: int = 8) -> None:
-    """Rows: frame t, frame t+k, prediction, absolute error."""
-    rows = (now[:count], later[:count], picture[:count].detach().clamp(0, 1), (picture[:count].detach() - later[:count]).abs().clamp(0, 1))
-    grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, 4h, count·w)
-    with atomic(path) as temporary:
-        iio.imwrite(temporary, (grid.permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8), extension=".png")

@@ -1,7 +1,9 @@
-"""Video prediction that cannot copy: frame t+k from the patches of P(t) and of a mostly hidden M(t, t+k) (spec A6).
+"""Video prediction with a U-Net decoder (spec A6): frame t+k from the change embedding, the pixel-wise embedding and an image encoder of frame t.
 
-P(t) + ΔRGB *is* frame t+k, so most patches of M are replaced by a learned token before fusion: where the change is hidden, the prediction must
-come from what the visible patches tell about the motion. No picture features of another encoder reach the decoder, so P must carry the scene.
+P(t) + ΔRGB *is* frame t+k, so with all of M in view this is a copy: its figure is called *reconstruction*. What is trained cannot copy: most
+patches of M are hidden before fusion, so what moved must be told from the few that are left and from the change embedding's numbers. Its figure is
+called *prediction*. And because an image encoder that sees frame t would spare P the work, static samples and a share of the video are decoded
+without it: there P must carry the scene.
 """
 
 from __future__ import annotations
@@ -10,63 +12,147 @@ import dataclasses
 
 import torch
 import torch.nn.functional as F
-from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from policy.channels import m_channels, p_channels
 from policy.fusion.pixelwise import PixelwiseFusion
+from policy.pretrain.perceptual import Perceptual, pretrained_features
+from policy.pretrain.picture_decoder import PictureDecoder
+from policy.shapes import StreamTokens
 from policy.streams import TwoStreamEncoder
+from whatwhere.errors import BadInput
+
+MOVING = 8 / 255  # a pixel that changes by more, in any colour, moves
+MOVING_WEIGHT = 4.0  # extra: few pixels move, and without it the still background is all that is learnt
+COLOUR_WEIGHT = 5.0  # of what is left beside luminance: small, and it tells objects apart
+EDGES_WEIGHT = 0.5
 
 
 class VideoPrediction(nn.Module):
-    """Streams, fusion and a small convolutional decoder of patches. Only streams and fusion are kept (spec A20)."""
+    """Streams, fusion, image encoder and decoder. Only streams and fusion are kept (spec A20).
 
-    def __init__(self, streams: TwoStreamEncoder, hidden: float = 0.75, patch: int = 8):
+    hidden: share of M's patches that the prediction does not see. unknown: share of samples that see nothing of M, not even its CLS: what can be
+    said without change. blind: share of moving samples decoded without the image encoder (static ones always are); with 1 there is none.
+    perceptual: weight of the perceptual distance. image_encoder: a timm model, from random weights or from `image_weights` (.safetensors).
+    Raises BadInput.
+    """
+
+    def __init__(
+        self,
+        streams: TwoStreamEncoder,
+        hidden: float = 0.75,
+        unknown: float = 0.1,
+        blind: float = 0.5,
+        perceptual: float = 0.1,
+        image_encoder: str = "resnet10t",
+        image_weights: str | None = None,
+        perceptual_network: str | None = None,
+        perceptual_weights: str | None = None,
+    ) -> None:
         super().__init__()
-        self.streams, self.hidden, self.patch = streams, hidden, patch
+        for name, value in (("hidden", hidden), ("unknown", unknown), ("blind", blind)):
+            if not 0 <= value <= 1:
+                raise BadInput(f"objective.{name}={value}: must lie in 0…1")
+        if not perceptual >= 0:
+            raise BadInput(f"objective.perceptual={perceptual}: must be at least 0")
+        self.streams, self.hidden, self.unknown, self.blind, self.perceptual = streams, hidden, unknown, blind, perceptual
         self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
         self.mask = nn.Parameter(torch.zeros(streams.dim))
-        d = streams.dim
-        self.decoder = nn.Sequential(
-            nn.Conv2d(d, d, 3, padding=1), nn.GELU(), nn.Conv2d(d, d, 3, padding=1), nn.GELU(), nn.Conv2d(d, 3 * patch * patch, 1)
-        )
-        for layer in (self.decoder[0], self.decoder[2]):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")  # type: ignore[arg-type]
-        nn.init.zeros_(self.decoder[4].weight)  # type: ignore[arg-type]
-        nn.init.constant_(self.decoder[4].bias, 0.5)  # type: ignore[arg-type]  # begin at grey: from random pixels it took thousands of steps to find colours
+        self.cls_mask = nn.Parameter(torch.zeros(streams.dim))
+        patch = streams.size // streams.grid[0]
+        scales = tuple(range(patch.bit_length() - 1))  # strides 2, 4, … patch: those of the decoder
+        self.image_encoder = _image_encoder(image_encoder, image_weights, scales) if blind < 1 else None
+        # fine to coarse as timm gives them; the decoder takes them coarse to fine, beginning at the grid's scale
+        channels = list(self.image_encoder.feature_info.channels())[::-1] if self.image_encoder is not None else []  # type: ignore[union-attr]
+        self.decoder = PictureDecoder(streams.dim, streams.grid, patch, channels)
+        self.distance = Perceptual(perceptual_network, perceptual_weights)
 
     def forward(
         self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, float], Float[Tensor, "b 3 h w"]]:
         """Loss, figures to log, and the prediction. Frames in [0, 1]; P is always taken from the earlier frame (change=future)."""
-        tokens = self.streams(m_channels(now, later), p_channels(now))
-        b, n, _ = tokens.m_patches.shape
-        seen = torch.rand(b, n, 1, generator=generator, device=now.device) >= self.hidden
-        tokens = dataclasses.replace(tokens, m_patches=torch.where(seen, tokens.m_patches, self.mask.to(tokens.m_patches.dtype)))
-        patches = self.fusion(tokens).placed  # (b, n, d)
-        rows = self.streams.grid[0]
-        pixels = self.decoder(rearrange(patches, "b (y x) d -> b d y x", y=rows))
-        picture = rearrange(pixels, "b (c i j) y x -> b c (y i) (x j)", i=self.patch, j=self.patch).float()
-        moving = ((later - now).abs().amax(1, keepdim=True) > 8 / 255).float()
-        error = (picture - later).square()
-        colour = (picture - later) - (picture - later).mean(1, keepdim=True)  # what is left beside luminance: small, and it tells objects apart
-        loss = (error * (1 + 4 * moving)).mean() + 5 * colour.square().mean() + 0.5 * _edges(picture - later)
+        b, n = len(now), self.streams.num_patches
+        draw = torch.rand(b, n + 2, generator=generator, device=now.device)
+        unknown = draw[:, n] < self.unknown  # (b,)
+        hidden = (draw[:, :n] < self.hidden) | unknown[:, None]  # (b, n)
+        moves = (now != later).flatten(1).any(1)  # (b,)
+        seen = (moves & (draw[:, n + 1] >= self.blind)).nonzero()[:, 0]
+        picture = self.predict(self.streams(m_channels(now, later), p_channels(now)), now, hidden, unknown, seen)
+        loss = picture_loss(picture, later, now) + self.perceptual * self.distance(picture, later)
+        known, blind = ~unknown, torch.ones(b, dtype=torch.bool, device=now.device).index_fill(0, seen, False)
         with torch.no_grad():
-            here = moving.sum().clamp(min=1) * 3
             figures = {
                 "loss": loss.item(),
-                "psnr_moving_db": _db((error * moving).sum() / here),
-                "copy_moving_db": _db(((now - later).square() * moving).sum() / here),
-                "psnr_db": _db(error.mean()),
+                "prediction_db": moving_db(picture, later, now, known),
+                "blind_db": moving_db(picture, later, now, known & blind),
+                "copy_db": moving_db(now, later, now, known),
             }
         return loss, figures, picture
+
+    def predict(
+        self, tokens: StreamTokens, now: Tensor, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"], seen: Tensor | None = None
+    ) -> Float[Tensor, "b 3 h w"]:
+        """Frame t+k without the `hidden` patches of M and, where `unknown`, without its CLS; the samples `seen` have the image encoder's help."""
+        m_patches = torch.where(hidden[:, :, None], self.mask.to(tokens.m_patches.dtype), tokens.m_patches)
+        m_cls = torch.where(unknown[:, None], self.cls_mask.to(tokens.m_cls.dtype), tokens.m_cls)
+        fused = self.fusion(dataclasses.replace(tokens, m_patches=m_patches, m_cls=m_cls))
+        features: list[Tensor] = []
+        if self.image_encoder is not None and seen is not None and len(seen):
+            features = self.image_encoder(now[seen])[::-1]
+        return self.decoder(fused.placed, fused.pooled[:, 0], features, seen if features else None)
+
+    @torch.no_grad()
+    def assess(self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
+        """dB on moving pixels for held-out pairs, and the blind prediction: each form beside copying frame t and beside the same decoder without change."""
+        b, n = len(now), self.streams.num_patches
+        tokens = self.streams(m_channels(now, later), p_channels(now))
+        none, every = (torch.full((b,), value, dtype=torch.bool, device=now.device) for value in (False, True))
+        some = torch.rand(b, n, generator=generator, device=now.device) < self.hidden
+        helped = torch.arange(b, device=now.device)
+        forms = {
+            "reconstruction_db": self.predict(tokens, now, some & False, none, helped),
+            "prediction_db": self.predict(tokens, now, some, none, helped),
+            "blind_prediction_db": self.predict(tokens, now, some, none),
+            "without_change_db": self.predict(tokens, now, some | True, every, helped),
+            "blind_without_change_db": self.predict(tokens, now, some | True, every),
+            "copy_db": now,
+        }
+        return {name: moving_db(picture, later, now) for name, picture in forms.items()}, forms["blind_prediction_db"]
+
+
+def _image_encoder(name: str, weights: str | None, scales: tuple[int, ...]) -> nn.Module:
+    if weights is not None:
+        return pretrained_features(name, weights, "objective.image_weights", scales)
+    import timm
+
+    if name not in timm.list_models():
+        raise BadInput(f"objective.image_encoder={name}: timm has no model of this name; see timm.list_models()")
+    return timm.create_model(name, features_only=True, out_indices=scales)
+
+
+def picture_loss(picture: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], now: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+    """Squared error, more of it where something moves, in colour and at edges."""
+    difference = picture - later
+    colour = difference - difference.mean(1, keepdim=True)
+    weighted = (difference.square() * (1 + MOVING_WEIGHT * moving(now, later))).mean()
+    return weighted + COLOUR_WEIGHT * colour.square().mean() + EDGES_WEIGHT * _edges(difference)
+
+
+def moving(now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:
+    """1 where a pixel changes by more than `MOVING` in any colour, else 0."""
+    return ((later - now).abs().amax(1, keepdim=True) > MOVING).float()
+
+
+def moving_db(picture: Tensor, later: Tensor, now: Tensor, of: Bool[Tensor, " b"] | None = None) -> float:
+    """Peak signal-to-noise ratio in dB over the moving pixels of the samples `of` (all); nan where nothing moves."""
+    where = moving(now, later) if of is None else moving(now, later) * of[:, None, None, None]
+    count = float(where.sum()) * 3
+    if not count:
+        return float("nan")
+    return float(-10 * torch.log10(((picture - later).square() * where).sum().clamp(min=1e-8) / count))
 
 
 def _edges(difference: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
     """Mean absolute error of the picture's gradients: blurred objects cost, so that edges (where things are) are kept."""
     return F.l1_loss(difference[..., 1:], difference[..., :-1]) + F.l1_loss(difference[..., 1:, :], difference[..., :-1, :])
-
-
-def _db(mse: Tensor) -> float:
-    return float(-10 * torch.log10(mse.clamp(min=1e-8)))

@@ -156,3 +156,17 @@ def test_compare_takes_two_words(folders):
     done = subprocess.run(words[:4], capture_output=True, text=True)
     assert done.returncode == 2
     assert "two result folders" in done.stderr
+
+
+def test_a_task_without_a_position_error(tmp_path, capsys):
+    for encoder, wins in (("avg_late", 5), ("pixelwise", 15)):
+        folder = tmp_path / "rows" / encoder
+        fill(folder, encoder, wins, task="robosuite/Door")
+        bare = [json.dumps(row | {"position_error_cm": None, "target_xy_m": None}) for row in load_rows(folder)]
+        (folder / "episodes.jsonl").write_text("\n".join(bare) + "\n")
+    main(ReportSettings(str(tmp_path / "rows"), "avg_late", str(tmp_path / "report"), None, None, True))
+    printed = capsys.readouterr().out
+    assert "error cm" not in printed and "no maps" in printed and "75.0" in printed
+    assert "position error none" in last_line(load(tmp_path / "rows" / "pixelwise")[1])
+    compare.main(compare.Settings(str(tmp_path / "rows" / "pixelwise"), str(tmp_path / "rows" / "avg_late")))
+    assert "none recorded for common starts" in capsys.readouterr().out

@@ -20,7 +20,7 @@ from envs.demos.episodes import Episode, write_episode
 from policy import checkpoint, training
 from policy.cache import shift_table, token_cache
 from policy.channels import m_channels, p_channels
-from policy.dataset import load_demos, shifted
+from policy.dataset import load_demos, moved_by, shifted
 from policy.finetune import Settings
 from policy.pretrain.clips import Clips
 from policy.streams import TwoStreamEncoder
@@ -94,6 +94,17 @@ def test_one_shift_moves_all_frames_of_a_sample_by_the_same_pixels() -> None:
     moved = shifted(frames, np.array([[2, -3], [0, 0]]), 4)
     assert (moved[0, :, 6, 11] == 255).all()
     np.testing.assert_array_equal(moved[1], frames[1])
+
+
+def test_a_shift_is_known_to_the_keypoints() -> None:
+    """Whatever the shift, adding `moved_by` to where the dot is seen gives where it was."""
+    frames = np.zeros((1, 1, 16, 16, 3), np.uint8)
+    frames[0, 0, 9, 5] = 255
+    for shift in ([0, 0], [3, -2], [-4, 4]):
+        shifts = np.array([shift])
+        _, _, row, column = np.argwhere(shifted(frames, shifts, 4)[..., 0] == 255)[0]
+        seen = (np.array([column, row]) + 0.5) * 2 / 16 - 1  # x, y
+        np.testing.assert_allclose(seen + moved_by(shifts, 16)[0], (np.array([5, 9]) + 0.5) * 2 / 16 - 1, atol=1e-6)
 
 
 def test_cached_tokens_are_what_the_streams_say(demos: Path, tmp_path: Path) -> None:

@@ -52,6 +52,19 @@ def test_cached_tokens_give_what_frames_give() -> None:
     assert torch.allclose(half, policy(frames, proprio, task), atol=1e-2)
 
 
+@pytest.mark.parametrize("name", list(ENCODERS))
+def test_moved_pictures_move_keypoints(name: str) -> None:
+    policy = build(config(name)).eval()
+    frames, proprio, task = inputs()
+    by = torch.tensor([[0.1, -0.2], [0.0, 0.0], [0.3, 0.1]])
+    with torch.no_grad():
+        plain, moved = policy.predict(frames, proprio, task), policy.predict(frames, proprio, task, by)
+    if plain.keypoints is None or moved.keypoints is None:  # an average has no place that could be moved
+        assert torch.equal(plain.actions, moved.actions)
+    else:
+        assert torch.allclose(moved.keypoints, plain.keypoints + by[:, None, None], atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["pixelwise", "cnn_keypoints"])
 def test_m_dropout_shows_no_change(name: str) -> None:
     policy = build(config(name, m_dropout=0.999999)).train()

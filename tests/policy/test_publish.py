@@ -18,9 +18,9 @@ SUCCESS = {"rate": 0.5, "ci95": [0.1, 0.9]}
 SCORE = {"seed": 200000, "episodes": 2, "success": SUCCESS, "position_error_cm": {"median": 1.0}, "relation_rate": None, "versions": {}}
 
 
-def trained(folder: Path) -> checkpoint.Checkpoint:
+def trained(folder: Path, task: str = "pick_at_xy") -> checkpoint.Checkpoint:
     normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
-    checkpoint.save_pretrained(build(config()), folder, task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
+    checkpoint.save_pretrained(build(config()), folder, task=task, normalisation=normalisation, training={"steps": 3})
     return checkpoint.load(folder)
 
 
@@ -34,6 +34,18 @@ def test_published_weights_are_the_evaluated_ones(tmp_path: Path, monkeypatch: p
     assert shipped.sha256 == made.sha256
     assert shipped.config["score"]["success"]["rate"] == 0.5
     assert next(iter((tmp_path / "root" / "streams").iterdir())).name == made.config["streams_sha256"][:16]
+
+
+def test_a_task_from_elsewhere_without_a_position_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = trained(tmp_path / "made", "robosuite/Door")
+    write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": made.sha256, "position_error_cm": {"median": None}})
+    publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
+    monkeypatch.setenv("WHATWHERE_CHECKPOINTS", str(tmp_path / "root"))
+    monkeypatch.chdir(tmp_path)
+    name = checkpoint.find("robosuite/Door", "pixelwise")
+    assert name == "robosuite_Door/pixelwise" and checkpoint.load(name).sha256 == made.sha256
+    card = (tmp_path / "root" / name / "README.md").read_text()
+    assert "Success 0.500" in card and "position error" not in card
 
 
 def test_a_score_of_other_weights_is_refused(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ SETTINGS = collect.Settings(
     n=2,
     seed=5,
     noise=0.2,
+    slips=0.0,
     rendering="fast",
     size=32,
     frame_gap=4,
@@ -78,7 +79,7 @@ def test_development_seeds_are_allowed_on_request() -> None:
 
 
 def test_the_folder_is_named_after_the_settings() -> None:
-    assert SETTINGS.folder == Path("data/pick_at_xy/expert-seed5-noise0.2-fast32")
+    assert SETTINGS.folder == Path("data/pick_at_xy/expert-seed5-noise0.2-slips0-fast32")
     changed = [
         dataclasses.replace(SETTINGS, **{key: value}).folder for key, value in (("seed", 6), ("noise", 0.0), ("size", 48), ("frame_gap", 2), ("horizon", 50))
     ]

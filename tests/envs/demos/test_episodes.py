@@ -187,7 +187,7 @@ HOSTILE = {
     "no settings": (_set("whatwhere", "[]"), "whatwhere: needs a JSON object"),
     "not JSON": (_set("whatwhere", "{"), "damaged"),
     "settings a number": (_set("whatwhere", 5), "whatwhere of /data/demo_0: needs a text"),
-    "no steps": (_set("num_samples", "many"), "damaged"),
+    "no steps": (_set("num_samples", "many"), "num_samples of /data/demo_0: needs a whole number"),
 }
 
 

@@ -1,0 +1,157 @@
+"""The files of a LeRobotDataset v3.0 being read: info, table of episodes, columns, pictures. Nothing outside the folder is opened."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from envs.demos.formats import lerobot_meta as meta
+from envs.demos.formats.lerobot_table import Rows, table_rows
+from envs.demos.formats.video import VideoFrames
+from envs.demos.layout import MAX_STEPS
+from whatwhere.errors import BadInput
+from whatwhere.files import read_json, sha256
+
+NEEDED = ("episode_index", "length", "tasks", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
+
+
+class Files:
+    """The dataset in a folder; a context manager. Raises BadInput for whatever is missing, damaged or elsewhere.
+
+    info, features, hz: of info.json. table: a row an episode, in order of episode_index. digests: {file: sha256} where they are known.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.info = self._info()
+        self.features: dict[str, dict[str, Any]] = self.info["features"]
+        self.hz = self.info["fps"]
+        self.table = self._episodes()
+        self.digests: dict[str, str] = {}
+        self._data: dict[str, Rows] = {}
+        self._videos: dict[str, VideoFrames] = {}
+        self._first: dict[str, int] = {}  # by data file: the index of its first row in the dataset
+        for row in self.table:
+            name = self._data_file(row)
+            self._first[name] = min(self._first.get(name, row["dataset_from_index"]), row["dataset_from_index"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        for stream in (*self._videos.values(), *self._data.values()):
+            stream.close()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def name(self, index: int) -> str:
+        return f"episode {self.table[index]['episode_index']}"
+
+    def _info(self) -> dict[str, Any]:
+        path = self.inside("meta/info.json")
+        info = read_json(path)
+        if not isinstance(info, dict) or not str(info.get("codebase_version")).startswith("v3."):
+            found = info.get("codebase_version") if isinstance(info, dict) else info
+            raise BadInput(
+                f"{path}: codebase_version={found!s:.40}: needs {meta.VERSION}; LeRobot converts older ones: lerobot.datasets.v30.convert_dataset_v21_to_v30"
+            )
+        features = info.get("features")
+        fits = isinstance(features, dict) and all(
+            isinstance(f, dict)
+            and isinstance(f.get("dtype"), str)
+            and isinstance(f.get("shape"), list)
+            and all(isinstance(n, int) and 0 < n <= 4096 for n in f["shape"])
+            for f in features.values()
+        )
+        if not fits:
+            raise BadInput(f"{path}: features: needs a dtype and a shape each, of sizes 1 to 4096")
+        hz = info.get("fps")
+        if not isinstance(hz, int | float) or isinstance(hz, bool) or not 0 < hz <= 1000:
+            raise BadInput(f"{path}: fps={hz!r:.40}: needs a number of frames a second")
+        if info.get("data_path") != meta.DATA_PATH or info.get("video_path") not in (meta.VIDEO_PATH, None):
+            raise BadInput(f"{path}: data_path, video_path: need to be {meta.DATA_PATH} and {meta.VIDEO_PATH}")
+        return info
+
+    def _episodes(self) -> list[dict[str, Any]]:
+        """The rows of `meta/episodes`, in order of episode_index, without statistics."""
+        rows = []
+        for path in sorted((self.path / "meta/episodes").glob("chunk-*/file-*.parquet")):
+            rows += table_rows(self.inside(path.relative_to(self.path)), lambda name: not name.startswith("stats/"))
+        for row in rows:
+            whole = all(isinstance(row.get(key), int) and row[key] >= 0 for key in NEEDED if key != "tasks") and isinstance(row.get("tasks"), list)
+            if not whole or not 0 < row["length"] <= MAX_STEPS or row["dataset_to_index"] - row["dataset_from_index"] != row["length"]:
+                raise BadInput(f"{self.path}/meta/episodes: episode {row.get('episode_index')}: needs {', '.join(NEEDED)}, of at most {MAX_STEPS} steps")
+        if not rows:
+            raise BadInput(f"{self.path}/meta/episodes: holds no episodes")
+        return sorted(rows, key=lambda row: row["episode_index"])
+
+    def inside(self, name: str | Path) -> Path:
+        """A file of the dataset. Raises BadInput if it is missing or, by a link, elsewhere."""
+        path = self.path / name
+        if not path.is_file():
+            raise BadInput(f"{path}: no such file")
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise BadInput(f"{path}: is a link to elsewhere; only files in the dataset's own folder are read")
+        return path
+
+    def _verified(self, name: str) -> Path:
+        """A file whose bytes are those written, where that is known."""
+        path = self.inside(name)
+        if self.digests and self.digests.get(name) != sha256(path):
+            raise BadInput(f"{path}: sha256 does not fit: the file is damaged or was edited")
+        return path
+
+    def _data_file(self, row: dict[str, Any]) -> str:
+        return meta.DATA_PATH.format(chunk_index=row["data/chunk_index"], file_index=row["data/file_index"])
+
+    def columns(self, index: int, keys: list[str]) -> dict[str, np.ndarray]:
+        """Columns of numbers, each (t,) or (t, n)."""
+        return {key: column for key, column in self._rows(index, [*keys, "episode_index"]).items() if key != "episode_index"}
+
+    def _rows(self, index: int, keys: list[str]) -> dict[str, Any]:
+        row = self.table[index]
+        name = self._data_file(row)
+        stream = f"{name} {' '.join(keys)}"  # one stream for each set of columns asked for
+        if stream not in self._data:
+            for other in [known for known in self._data if known.endswith(stream.partition(" ")[2]) and known != stream]:
+                self._data.pop(other).close()  # the file before this one
+            self._data[stream] = Rows(self.inside(name), keys)
+        columns = self._data[stream].take(row["dataset_from_index"] - self._first[name], row["length"])
+        if set(columns["episode_index"].tolist()) != {row["episode_index"]}:
+            raise BadInput(f"{self.path / name}: rows of {self.name(index)} are not where meta/episodes says")
+        return columns
+
+    def pictures(self, index: int, key: str) -> np.ndarray:
+        """(t, h, w, 3) uint8."""
+        feature, row = self.features.get(key, {}), self.table[index]
+        if len(feature.get("shape", ())) != 3 or feature["dtype"] not in ("image", "video"):
+            raise BadInput(f"{self.path}: {key}: needs pictures, found {feature.get('dtype')} {feature.get('shape')}")
+        height, width = feature["shape"][1:] if feature["shape"][0] == 3 else feature["shape"][:2]
+        if feature["dtype"] == "image":
+            return np.stack([self._picture(index, cell, height, width) for cell in self._rows(index, [key, "episode_index"])[key]])
+        chunk, file, begins = (row.get(f"videos/{key}/{name}") for name in ("chunk_index", "file_index", "from_timestamp"))
+        if not (isinstance(chunk, int) and isinstance(file, int) and isinstance(begins, int | float) and min(chunk, file, begins) >= 0):
+            raise BadInput(f"{self.path}/meta/episodes: {self.name(index)}: needs the place of its video of {key}")
+        name = meta.VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=file)
+        if key not in self._videos or self._videos[key].path != self.path / name:
+            if key in self._videos:
+                self._videos[key].close()
+            self._videos[key] = VideoFrames(self._verified(name), height, width)
+        return self._videos[key].take(round(begins * self.hz), row["length"])
+
+    def _picture(self, index: int, cell: Any, height: int, width: int) -> np.ndarray:
+        where = f"{self.path}: {self.name(index)}"
+        if not isinstance(cell, dict) or not isinstance(cell.get("bytes"), bytes):
+            raise BadInput(f"{where}: a picture is not in the table itself; only those are read")
+        try:
+            with Image.open(io.BytesIO(cell["bytes"]), formats=("PNG", "JPEG")) as image:
+                if image.size != (width, height):
+                    raise BadInput(f"{where}: a picture is {image.size[1]} × {image.size[0]}, meta/info.json says {height} × {width}")
+                return np.asarray(image.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise BadInput(f"{where}: a picture is damaged ({error})") from None

@@ -1,0 +1,212 @@
+"""robomimic's HDF5: one file, `data/demo_<i>`, `mask/<name>`, `env_args`. https://robomimic.github.io/docs/datasets/overview.html
+
+Each `data/demo_<i>` written here is what `envs.demos.episodes` describes, with seals, so our own come back bit by bit. Of others' files the actions,
+states, rewards, chosen observations, texts and masks are read. The model's XML is carried as a text; it is loaded only if `draw` asks for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from pathlib import Path
+from typing import Any, Self
+
+import h5py
+import numpy as np
+
+from envs.demos.embedded import Drawer
+from envs.demos.episodes import Episode, checked_arrays, episode_of, header_of, write_demo
+from envs.demos.formats import Reading, Writing, episodes
+from envs.demos.formats import Source as AnySource
+from envs.demos.formats.foreign import fitted, foreign_settings, scaled_to, task_of
+from envs.demos.hdf5 import Hdf5File, limited_memory
+from envs.demos.layout import MAX_BYTES, MAX_STEPS, num_bytes
+from envs.demos.reader import SealedDemo
+from whatwhere.errors import BadInput, choose
+from whatwhere.files import atomic
+
+DEMO = re.compile(r"demo_(\d+)")
+CLAIM = "whatwhere_converted"  # attribute of `data`: what the file was made of
+PROPRIO = re.compile(r"robot\d+_(\w+_)?(eef_pos|eef_quat|gripper_qpos)|(right|left)_(pos|quat|gripper)|proprio")  # not the object's state
+DRAWN_SIZE = 96  # pixels, where nothing else is asked for
+NDIM = {"actions": 2, "states": 2, "rewards": 1, "dones": 1}
+
+
+def recognises(path: Path) -> bool:
+    return path.is_file() and (path.suffix in (".hdf5", ".h5") or h5py.is_hdf5(path))
+
+
+class Source:
+    """See `envs.demos.formats.Source`."""
+
+    def __init__(self, path: Path, reading: Reading) -> None:
+        self.path, self.reading, self.file = path, reading, Hdf5File(path)
+
+    def __enter__(self) -> Self:
+        self.file.__enter__()
+        try:
+            data = self.file.hard("data", h5py.Group)
+            self.demos = sorted((name for name in self.file.names(data) if DEMO.fullmatch(name)), key=lambda name: int(name[5:]))
+            if not self.demos:
+                raise BadInput(f"{self.path}: data: holds no demonstrations (demo_<i>)")
+            self.masks = self._masks()
+        except BaseException as error:
+            self.file.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.file.__exit__(*error)
+
+    def __len__(self) -> int:
+        return len(self.demos)
+
+    def name(self, index: int) -> str:
+        return self.demos[index]
+
+    def header(self, index: int) -> dict[str, Any]:
+        if self._is_ours(index):
+            return header_of(SealedDemo(self.file, self.demos[index]))
+        episode = self._foreign(index, frames=False)
+        return {**episode.attrs, "success": episode.success, "instruction": episode.instruction, "steps": len(episode)}
+
+    def episode(self, index: int) -> Episode:
+        return episode_of(SealedDemo(self.file, self.demos[index])) if self._is_ours(index) else self._foreign(index)
+
+    def _is_ours(self, index: int) -> bool:
+        return "whatwhere" in self.file.hard(f"data/{self.demos[index]}", h5py.Group).attrs
+
+    def _masks(self) -> dict[str, list[str]]:
+        """{name: demos}: robomimic's filter keys."""
+        if not self.file.has(self.file.file, "mask"):
+            return {}
+        masks = {}
+        for name in self.file.names(self.file.hard("mask", h5py.Group)):
+            dataset = self.file.hard(f"mask/{name}", h5py.Dataset)
+            text = h5py.check_string_dtype(dataset.dtype)
+            if dataset.ndim != 1 or dataset.dtype.itemsize > 64 or text is None:
+                raise BadInput(f"{self.path}: mask/{name}: needs a list of names, found {dataset.dtype} {dataset.shape}")
+            if len(dataset) > len(self.demos):
+                raise BadInput(f"{self.path}: mask/{name}: names {len(dataset)} demonstrations, the file holds {len(self.demos)}")
+            masks[name] = []
+            if not len(dataset):
+                continue
+            self.file.check_storage(f"mask/{name}", dataset)
+            with limited_memory():
+                masks[name] = [value.decode() for value in dataset[:]]
+        return masks
+
+    def _foreign(self, index: int, frames: bool = True) -> Episode:
+        """A demonstration that another program wrote. Raises BadInput."""
+        name, file = self.demos[index], self.file
+        demo, where = file.hard(f"data/{name}", h5py.Group), f"{self.path}: {name}"
+        steps = file.count(demo, "num_samples") if "num_samples" in demo.attrs else None
+        actions = self._array(name, "actions", steps)
+        states = self._array(name, "states", len(actions)) if file.has(demo, "states") else None
+        rewards = self._array(name, "rewards", len(actions)) if file.has(demo, "rewards") else None
+        known = sorted(file.names(file.hard(f"data/{name}/obs", h5py.Group))) if file.has(demo, "obs") else []
+        cameras = self.reading.draw or self.reading.cameras or tuple(key.removesuffix("_image") for key in known if key.endswith("_image"))
+        if not cameras:
+            raise BadInput(f"{where}/obs: holds no pictures (<camera>_image); draw=[agentview] draws them from the states, with the model in the file")
+        keys = self.reading.proprio or tuple(key for key in known if PROPRIO.fullmatch(key))
+        if not keys:
+            raise BadInput(f"{where}/obs: none of {', '.join(known) or 'nothing'} is known as the robot's own state; name some: proprio=[…]")
+        for key in (*keys, *(() if self.reading.draw else (f"{camera}_image" for camera in cameras))):
+            choose(f"{where}/obs", key, known)
+        proprio = np.concatenate([self._array(name, f"obs/{key}", len(actions)).reshape(len(actions), -1) for key in keys], axis=1)
+        args, meta = self._json(demo.parent, "env_args"), self._json(demo, "ep_meta")
+        kwargs = args.get("env_kwargs")
+        kwargs = kwargs if isinstance(kwargs, dict) else {}
+        hz = kwargs.get("control_freq")
+        task = task_of(self.reading, str(args.get("env_name", "unknown")))
+        settings = foreign_settings(task, cameras, control_hz=hz if isinstance(hz, int | float) else 20, versions={"robosuite": str(args.get("env_version"))})
+        settings |= {"env_name": str(args.get("env_name", "unknown")), "env_kwargs": kwargs, "source": "robomimic", "proprio": list(keys)}
+        settings |= {"masks": [mask for mask, names in self.masks.items() if name in names]}
+        settings |= {"model_file": file.text(demo, "model_file") if "model_file" in demo.attrs else ""}
+        pictures = self._pictures(name, cameras, states, len(actions), settings["model_file"]) if frames else None
+        settings |= {} if pictures is None else {"size": pictures.shape[2]}
+        instruction = self.reading.instruction or meta.get("lang") or task.rpartition("/")[2].replace("_", " ")
+        success = rewards is None or bool(rewards.max() >= 1)
+        return Episode(_single(where, actions), _states(states, len(actions), settings), _single(where, proprio), pictures, success, str(instruction), settings)
+
+    def _pictures(self, name: str, cameras: tuple[str, ...], states: np.ndarray | None, steps: int, model: str) -> np.ndarray:
+        """(t, cameras, size, size, 3): read, or drawn if that was asked for."""
+        where = f"{self.path}: {name}"
+        if not self.reading.draw:
+            return np.stack(fitted(where, [scaled_to(self._array(name, f"obs/{c}_image", steps, 4), self.reading.size) for c in cameras]), axis=1)
+        if states is None or not model:
+            raise BadInput(f"{where}: draw={','.join(cameras)}: needs states and model_file, which it lacks")
+        with contextlib.closing(Drawer(model, cameras, self.reading.size or DRAWN_SIZE, f"{where}: model_file")) as drawer:
+            return drawer.draw(states)
+
+    def _array(self, demo: str, key: str, steps: int | None, ndim: int | None = None) -> np.ndarray:
+        """A dataset of numbers with one row a step."""
+        where, ndim = f"{self.path}: {demo}/{key}", ndim or NDIM.get(key)
+        dataset = self.file.hard(f"data/{demo}/{key}", h5py.Dataset)
+        if dataset.dtype.kind not in "fiub" or (ndim == 4 and dataset.dtype != np.uint8):
+            raise BadInput(f"{where}: needs {'uint8' if ndim == 4 else 'numbers'}, found {dataset.dtype}")
+        shape = dataset.shape or ()
+        if not shape or 0 in shape or len(shape) != (ndim or len(shape)) or (ndim == 4 and shape[3] != 3):
+            raise BadInput(f"{where}: needs {'(t, h, w, 3)' if ndim == 4 else f'{ndim or 2} axes'} and no empty one, found shape {shape}")
+        if shape[0] != (shape[0] if steps is None else steps) or shape[0] > MAX_STEPS:
+            raise BadInput(f"{where}: needs {MAX_STEPS if steps is None else steps} steps{' at most' if steps is None else ''}, found {shape[0]}")
+        if num_bytes(shape, dataset.dtype) > MAX_BYTES or (ndim != 4 and num_bytes(shape[1:], np.uint8) > 4096):
+            raise BadInput(f"{where}: shape {shape} is larger than any demonstration")
+        self.file.check_storage(f"{demo}/{key}", dataset)
+        return self.file.values(dataset)
+
+    def _json(self, place: h5py.Group, name: str) -> dict[str, Any]:
+        value = json.loads(self.file.text(place, name)) if name in place.attrs else {}
+        return value if isinstance(value, dict) else {}
+
+
+def _single(where: str, array: np.ndarray) -> np.ndarray:
+    """As float32: robomimic stores float64, of which policies see single precision anyway."""
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise BadInput(f"{where}: actions or observations are NaN or infinite")
+    return single
+
+
+def _states(states: np.ndarray | None, steps: int, settings: dict[str, Any]) -> np.ndarray:
+    """Without the simulator's states, time alone, in seconds."""
+    return (np.arange(steps)[:, None] / settings["control_hz"]) if states is None else states.astype(np.float64)
+
+
+def write(out: Path, source: AnySource, writing: Writing, content: dict[str, Any]) -> None:
+    """Writes the file, whole or not at all. Raises BadInput if `out` holds anything else."""
+    if out.exists():
+        _check_same(out, content)
+        return
+    first, masks = None, {}
+    with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+        data = file.create_group("data")
+        total = 0
+        for index, episode in enumerate(episodes(source)):
+            demo = data.create_group(f"demo_{index}")
+            env_args = write_demo(demo, episode, checked_arrays(Path(source.name(index)), episode), env_args=demo)
+            name = json.loads(env_args)["env_name"]
+            if name != (first := first or name):
+                raise BadInput(f"{source.path}: {source.name(index)} is of {name}, {source.name(0)} of {first}: a robomimic file holds one environment")
+            for mask in episode.attrs.get("masks") or [_part(index, writing.valid)]:
+                masks.setdefault(str(mask), []).append(f"demo_{index}")
+            data.attrs["env_args"] = env_args
+            total += len(episode)
+        data.attrs["total"] = total
+        data.attrs[CLAIM] = json.dumps(content, sort_keys=True)
+        for mask, names in masks.items():
+            file.create_dataset(f"mask/{mask}", data=np.array(names, dtype="S"))
+
+
+def _part(index: int, valid: float) -> str:
+    """Demonstrations for validation lie evenly among the others."""
+    return "valid" if int((index + 1) * valid + 1e-9) > int(index * valid + 1e-9) else "train"
+
+
+def _check_same(out: Path, content: dict[str, Any]) -> None:
+    with Hdf5File(out) as file:
+        data = file.hard("data", h5py.Group)
+        if CLAIM not in data.attrs or json.loads(file.text(data, CLAIM)) != json.loads(json.dumps(content)):
+            raise BadInput(f"out={out}: holds other demonstrations, or was written with other settings; choose another out=")

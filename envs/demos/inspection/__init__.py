@@ -1,0 +1,1 @@
+"""What `envs.demos.inspect` finds out about demonstrations and how it shows it."""

@@ -1,0 +1,103 @@
+"""What an episode has so far, on disk before its next step is taken: whatever ends the process, `read` gives back all but a torn last line.
+
+A text file: a line that says which start is recorded, then a line a step (`Recording.row`), each with a checksum of its own. Pictures are not in it, since
+they can be drawn again from the states.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+SYNC_S = 0.5  # a process that is killed loses nothing that was written; a machine that loses its power loses at most what is not synced
+MAX_LINE = 1 << 20
+
+
+class Journal:
+    """Appends rows to `path`; a write that fails leaves whole lines only, so that it can be tried again."""
+
+    def __init__(self, path: Path, header: dict[str, Any], rows: list[dict[str, Any]] | None = None) -> None:
+        """Begins a new journal, with `rows` that were recovered from an old one. Raises OSError, and then an old one is still there."""
+        self.path = path
+        draft = path.with_name(f".{path.name}.{os.getpid()}-0.tmp")
+        self._file = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
+        self._size, self._dirty, self._closed = 0, threading.Event(), threading.Event()
+        try:
+            for row in (header, *(rows or ())):
+                self._write(row)
+            os.fsync(self._file)
+            os.replace(draft, path)
+        except OSError:
+            os.close(self._file)
+            draft.unlink(missing_ok=True)
+            raise
+        self._syncer = threading.Thread(target=self._sync, daemon=True)
+        self._syncer.start()
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Appends one row. Raises OSError (no space left) if it could not be written whole."""
+        self._write(row)
+        self._dirty.set()
+
+    def close(self) -> None:
+        """Leaves the file where it is."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._dirty.set()
+            self._syncer.join()
+            os.close(self._file)
+
+    def remove(self) -> None:
+        """The episode is safe elsewhere, or given up."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        text = json.dumps(row, allow_nan=False).encode()
+        line = b"%08x %s\n" % (crc32(text), text)
+        written = 0
+        try:
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError:
+            os.ftruncate(self._file, self._size)
+            os.lseek(self._file, self._size, os.SEEK_SET)
+            raise
+        self._size += written
+
+    def _sync(self) -> None:
+        """Beside the control loop, which must not wait for the disk."""
+        while self._dirty.wait():
+            self._dirty.clear()
+            with contextlib.suppress(OSError):  # a disk that does not sync shows when the next line is written
+                os.fdatasync(self._file)
+            if self._closed.wait(SYNC_S):
+                return
+
+
+def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+    """Header and rows up to the first line that is not whole; None if there is no journal or not even its header is."""
+    lines = []
+    try:
+        with path.open("rb") as file:
+            while line := file.readline(MAX_LINE):
+                value = _parsed(line)
+                if value is None:
+                    break
+                lines.append(value)
+    except FileNotFoundError:
+        return None
+    return (lines[0], lines[1:]) if lines else None
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    checksum, space, text = line.partition(b" ")
+    if not (space and text.endswith(b"\n")) or checksum != b"%08x" % crc32(text[:-1]):
+        return None
+    value = json.loads(text)
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,140 @@
+"""`python -m envs.demos.scenes tasks=… out=…`: pairs of pictures of random scenes with labels, to ask frozen tokens where things are.
+
+Nothing is simulated: objects and arm are put in their places, twice, and drawn. A folder a task:
+
+    frames.npy    (scenes, cameras, 2, h, w, 3) uint8: frames t and t+k; those to fit a probe to come first, then the held-out ones
+    labels.npz    for every scene:
+      target_pos_world   (scenes, 2, 3) m, in both frames; on the table in the first
+      objects_pos_world  (scenes, 2, objects, 3) m, the target first
+      gripper_pos_world  (scenes, 2, 3) m
+      visible_pixels     (scenes, cameras): of the target in the first frame; 0 where something hides it or it is out of view
+      motion             (scenes,): a number into `MOTIONS`
+    index.json    settings, cameras, motions: written last
+
+A scene is a function of the settings and its number alone, so the first n of a folder are those of a smaller folder.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from envs.demos.workers import workers
+from whatwhere.command import command, positive
+from whatwhere.errors import BadInput, choose
+from whatwhere.files import atomic, claim, owned, write_json
+from whatwhere.versions import check_simulator, stamp
+
+TABLE_TASKS = ("pick_at_xy", "place_left_of", "stack_centered")
+MOTIONS = ("still", "arm", "slide", "carry")  # what differs between the two frames: nothing, the arm, the arm and the target, both together
+SEEDS = range(300_000, 399_999)  # the held-out scenes are of the seed after
+BLOCK = 50  # scenes a worker draws at a time
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `envs/conf/scenes.yaml` describes."""
+
+    out: str
+    tasks: str
+    scenes: int
+    held_out: int
+    seed: int
+    distractors: bool
+    size: int
+    rendering: str
+    num_workers: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("scenes", 1), ("held_out", 1), ("size", 16), ("num_workers", 1)):
+            positive(name, getattr(self, name), least)
+        choose("rendering", self.rendering, ("fast", "exact"))
+        for task in self.names:
+            choose("tasks", task, [*TABLE_TASKS, "all"])
+        if self.seed not in SEEDS:
+            raise BadInput(f"seed={self.seed}: probe scenes take seeds {SEEDS.start}–{SEEDS.stop - 1}; the others are for play, demonstrations and evaluation")
+
+    @property
+    def names(self) -> list[str]:
+        return list(TABLE_TASKS) if self.tasks == "all" else [name.strip() for name in self.tasks.split(",")]
+
+    def content(self, task: str) -> dict[str, Any]:
+        names = ("scenes", "held_out", "seed", "distractors", "size", "rendering")
+        return {"kind": "scenes", "task": task} | {name: getattr(self, name) for name in names} | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+
+
+class Photographer:
+    """Draws blocks of scenes of one task; every worker process has its own."""
+
+    def __init__(self, settings: Settings, task: str) -> None:
+        from envs.demos.arrange import Stage
+
+        self.settings, self.stage = settings, Stage(task, settings.size, settings.rendering, settings.distractors)
+
+    def __call__(self, first: int) -> dict[str, np.ndarray]:
+        """Scenes first … first + BLOCK − 1, stacked."""
+        settings = self.settings
+        scenes = []
+        for number in range(first, min(first + BLOCK, settings.scenes + settings.held_out)):
+            held_out = number >= settings.scenes
+            key = [settings.seed + held_out, number - settings.scenes * held_out]
+            scenes.append(self.stage.scene(np.random.default_rng([int.from_bytes(b"scenes"), *key])))
+        return {name: np.stack([scene[name] for scene in scenes]) for name in scenes[0]}
+
+    def close(self) -> None:
+        self.stage.close()
+
+
+def main(settings: Settings) -> None:
+    check_simulator()
+    for task in settings.names:
+        with owned(Path(settings.out) / task) as folder:
+            claim(folder, settings.content(task))
+            if (folder / "index.json").exists():
+                print(f"{folder}: there already")
+                continue
+            cameras = draw(settings, task, folder)
+            write_json(folder / "index.json", settings.content(task) | {"cameras": cameras, "motions": list(MOTIONS), "versions": stamp()})
+            print(f"{folder}: {settings.scenes} scenes and {settings.held_out} held-out ones")
+
+
+def draw(settings: Settings, task: str, folder: Path) -> list[str]:
+    """Draws all scenes of a task and writes pictures and labels. Returns the cameras' names."""
+    import envs
+
+    cameras = list(envs.task_class(task).default_cameras)
+    count, size = settings.scenes + settings.held_out, settings.size
+    labels: dict[str, np.ndarray] = {}
+    part, began, done = folder / ".frames.part.npy", time.monotonic(), 0
+    frames = np.lib.format.open_memmap(part, "w+", np.uint8, (count, len(cameras), 2, size, size, 3))
+    with workers(settings.num_workers, Photographer, settings, task) as submit:
+        waiting, running = iter(range(0, count, BLOCK)), dict[Future[dict[str, np.ndarray]], int]()
+        while done < count:
+            while len(running) < 2 * settings.num_workers - 1 and (first := next(waiting, None)) is not None:
+                running[submit(first)] = first
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                first, block = running.pop(future), future.result()
+                rows = slice(first, first + len(block["motion"]))
+                frames[rows] = block.pop("frames")
+                for name, values in block.items():
+                    labels.setdefault(name, np.zeros((count, *values.shape[1:]), values.dtype))[rows] = values
+                done += rows.stop - rows.start
+            left = int((time.monotonic() - began) / done * (count - done))
+            print(f"\r{task}: scene {done}/{count} · {left // 60}:{left % 60:02d} left ", end="", flush=True)
+    print()
+    frames.flush()
+    os.replace(part, folder / "frames.npy")
+    with atomic(folder / "labels.npz") as path, path.open("wb") as file:
+        np.savez(file, **labels)
+    return cameras
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+    command("envs.conf", "scenes", Settings, main)

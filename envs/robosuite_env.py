@@ -1,0 +1,167 @@
+"""A robosuite environment as a task: physics, control and pictures of this package around its scene, its start and its success."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import weakref
+from collections.abc import Sequence
+
+import numpy as np
+from mujoco import MjData
+
+from envs import task_class
+from envs.base import CONTROL_HZ, START_ATTEMPTS, Info, TaskEnv
+from envs.physics import Physics
+from envs.rendering import Renderer, prepare_gl
+from whatwhere.errors import BadInput
+
+PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco", "ignore_done": True}
+
+
+class RobosuiteEnv(TaskEnv):
+    """One environment of a task that is a robosuite environment: one of ours, or one that `envs.foreign` has adopted."""
+
+    def __init__(
+        self,
+        task: str,
+        *,
+        rendering: str = "fast",
+        size: int = 96,
+        frame_gap: int = 4,
+        horizon: int | None = None,
+        cameras: Sequence[str] | None = None,
+        render_mode: str | None = "rgb_array",
+    ) -> None:
+        super().__init__(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, render_mode=render_mode)
+        prepare_gl()
+        robosuite_class = task_class(task)
+        self.simulation = robosuite_class(control_freq=CONTROL_HZ, **PHYSICS_ONLY)
+        self.name, self.task_version, self.control_hz = robosuite_class.__name__, str(robosuite_class.version), CONTROL_HZ
+        self.horizon = robosuite_class.default_horizon if horizon is None else horizon
+        self._physics = Physics(self.simulation)
+        self._model, self._data = self._physics.model, self._physics.data
+        self.scene_camera = self.simulation.scene_camera
+        there = [self._model.camera(i).name for i in range(self._model.ncam)]
+        wanted = self.simulation.default_cameras if cameras is None else cameras
+        self._set_up(wanted, there, len(self.simulation.action_names), len(self.simulation.proprio()))
+        self._renderer = Renderer(self._model, rendering)
+        self._close_renderer = weakref.finalize(self, self._renderer.close)
+        self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
+        atexit.register(self._close_renderer)
+        self._own_colours: np.ndarray | None = None  # where the task has changed them
+        self._sketch = MjData(self._model)  # carries earlier positions to the renderer
+
+    @property
+    def instruction(self) -> str:
+        return self.simulation.instruction
+
+    # ---- episodes
+
+    def _start(self, words: list[int]) -> str:
+        self.simulation.rng.bit_generator.state = np.random.PCG64(np.random.SeedSequence(words)).state  # in place: robosuite's samplers hold a reference to it
+        if self._own_colours is not None:
+            self._model.geom_rgba[:], self._own_colours = self._own_colours, None
+        for _ in range(START_ATTEMPTS):
+            self.simulation.reset()
+            self._physics.restart()
+            self._forget()
+            if not self.simulation.is_success():
+                break
+        else:
+            raise RuntimeError(f"{self.task}: no start in {START_ATTEMPTS} that is not a success already")
+        scene = self.simulation.scene_numbers() if hasattr(self.simulation, "scene_numbers") else []  # what a start sets besides joint positions
+        start = np.round(np.concatenate([self._data.qpos, *scene]), 9) + 0.0  # + 0.0 makes −0 equal to 0
+        return hashlib.sha256(f"{self.task} {self.task_version} ".encode() + start.astype("<f8").tobytes()).hexdigest()[:16]
+
+    def _forget(self) -> None:
+        """Lets the task start its counters anew from the present state."""
+        if hasattr(self.simulation, "begin"):
+            self.simulation.begin()
+
+    # ---- steps
+
+    def _act(self, command: np.ndarray) -> str | None:
+        if not self._physics.step(self.simulation.full_action(command)):
+            return "physics_diverged"
+        self.simulation.after_step(command)
+        self._keep_looks()
+        return None
+
+    def _begin(self) -> None:
+        self._colours = self._model.geom_rgba.copy()
+        super()._begin()
+
+    def _keep_looks(self) -> None:
+        """Where a task has changed its own looks (Wipe does), draws what came before as it was: pictures may be drawn late, but must not look late.
+
+        The next start has the looks of this one's, as if the model were made anew.
+        """
+        if not np.array_equal(self._model.geom_rgba, self._colours):
+            now = self._model.geom_rgba.copy()
+            self._own_colours = self._colours if self._own_colours is None else self._own_colours
+            self._model.geom_rgba[:] = self._colours
+            self._history.draw()
+            self._model.geom_rgba[:] = now
+            self._colours = now
+
+    def _read(self) -> tuple[Info, np.ndarray]:
+        task = self.simulation
+        error = task.position_error_cm()
+        info: Info = {"success": bool(task.is_success()), "position_error_cm": None if error is None else float(error)}
+        if hasattr(task, "is_relation_correct"):
+            info["is_relation_correct"] = bool(task.is_relation_correct())
+        info |= {f"privileged/{name}": np.asarray(value, np.float64) for name, value in task.privileged().items()}
+        return info, task.proprio()
+
+    def _moment(self) -> np.ndarray:
+        return self._data.qpos
+
+    # ---- states
+
+    def get_state(self) -> np.ndarray:
+        """float64 (1 + nq + nv,): time, qpos, qvel."""
+        return self._physics.state()
+
+    def set_state(self, state: np.ndarray) -> Info:
+        """Puts the simulation in `state` as if an episode began there: controllers at rest, history and counters cleared. Returns its info.
+
+        From a state that `reset` made, the same actions lead through the same states. Raises BadInput on another size.
+        """
+        values = np.asarray(state, np.float64)
+        nq, nv = self._model.nq, self._model.nv
+        if values.shape != (1 + nq + nv,) or not np.isfinite(values).all():
+            raise BadInput(f"state: needs {1 + nq + nv} finite numbers (time, qpos, qvel of {self.task}), found shape {values.shape}")
+        self._physics.set_state(values[0], values[1 : 1 + nq], values[1 + nq :])
+        self._forget()
+        self._begin()
+        return dict(self._info)
+
+    def model_xml(self) -> str:
+        """The scene as MuJoCo XML, with asset paths that begin at `robosuite/` (robosuite completes them when it loads one)."""
+        return self._physics.xml()
+
+    # ---- pictures
+
+    def draw(self, camera: str, height: int, width: int) -> np.ndarray:
+        """The present state from any camera, uint8 (height, width, 3)."""
+        return self._renderer.draw(self._data, camera, height, width)
+
+    def _draw_all(self, qpos: np.ndarray) -> np.ndarray:
+        self._sketch.qpos[:] = qpos
+        return np.stack([self._renderer.draw(self._sketch, camera, self.size, self.size) for camera in self.cameras])
+
+    def project(self, camera: str, points_world: np.ndarray, height: int, width: int) -> np.ndarray:
+        """Where points (n, 3) in metres are in the present picture of `camera`: (n, 2) column, row; nan behind the camera."""
+        index = self._model.camera(camera).id
+        seen = (np.atleast_2d(points_world) - self._data.cam_xpos[index]) @ self._data.cam_xmat[index].reshape(3, 3)  # x right, y up, −z ahead
+        focal = height / 2 / np.tan(np.deg2rad(self._model.cam_fovy[index]) / 2)
+        ahead = np.where(seen[:, 2] < 0, -seen[:, 2], np.nan)
+        return np.stack([width / 2 + focal * seen[:, 0] / ahead, height / 2 - focal * seen[:, 1] / ahead], axis=1)
+
+    def close(self) -> None:
+        """Gives up the simulation and the OpenGL context; may be called twice."""
+        if self._close_renderer.alive:
+            self._close_renderer()
+            atexit.unregister(self._close_renderer)
+            self.simulation.close()

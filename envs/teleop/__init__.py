@@ -1,0 +1,23 @@
+"""Teleoperation: devices that people hold, and what turns their commands into actions. Importing this needs no display and no simulator."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from whatwhere.errors import choose
+
+# source → where its class is; a new device is one file and one line here.
+DEVICES: dict[str, str] = {
+    "browser": "envs.teleop.browser:Browser",
+    "keyboard": "envs.teleop.keyboard:Keyboard",
+    "spacemouse": "envs.teleop.spacemouse:SpaceMouse",
+    "gamepad": "envs.teleop.gamepad:Gamepad",
+    "file": "envs.teleop.file:CommandFile",
+}
+
+
+def device_class(source: str) -> Any:
+    """The class behind a source's name. Raises BadInput for an unknown name."""
+    module, _, name = DEVICES[choose("source", source, DEVICES)].partition(":")
+    return getattr(importlib.import_module(module), name)

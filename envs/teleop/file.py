@@ -1,0 +1,137 @@
+"""`source=file`: recorded commands instead of a person, for tests and for playing demonstrations again (another size, another version of a task).
+
+commands= is an episode file, a folder of them (each is played on its own start), or JSON lines for one start: an object a control step with `move`, `turn`,
+`speed`, `buttons` as in `Command`, or with `action` (and `arm_goal`) as in a journal; a first line may name `seed` and `start` (0, if it does not).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from envs.demos.episodes import episode_paths, read_episode
+from envs.teleop.device import BUTTONS, Command, Status
+from whatwhere.errors import BadInput
+
+
+class CommandFile:
+    """Plays commands as fast as the simulator goes, saves each episode at its end, and ends after the last start it has commands for."""
+
+    paced, asks = False, False
+
+    def __init__(self, commands: str | None) -> None:
+        """Raises BadInput if `commands` is missing or holds none."""
+        if commands is None:
+            raise BadInput("commands: missing; source=file needs commands=FILE (an episode, a folder of them, or JSON lines)")
+        path = Path(commands)
+        self._commands: dict[tuple[int, int], list[Command]] = {}
+        if path.is_dir() or path.suffix == ".hdf5":
+            for file in episode_paths(path) if path.is_dir() else [path]:
+                start, steps = _of_episode(file)
+                self._commands[start] = steps
+        elif path.is_file():
+            start, steps = read_commands(path)
+            self._commands[start] = steps
+        else:
+            raise BadInput(f"commands={path}: no such file")
+        self._status = Status()
+
+    def open(self, env: Any) -> None:
+        """Raises BadInput if recorded actions are of another task."""
+        for (seed, start), steps in self._commands.items():
+            sizes = {len(command.action) for command in steps if command.action is not None}
+            if sizes - {env.action_dim}:
+                raise BadInput(f"commands of seed {seed}, start {start}: actions of {sorted(sizes)} numbers; task={env.task} has {env.action_dim}")
+
+    def begin(self, seed: int, start: int) -> Literal["play", "skip", "end"]:
+        self._status = Status()
+        self._present = self._commands.get((seed, start), [])
+        if self._present:
+            return "play"
+        return "skip" if any(known == seed and later > start for known, later in self._commands) else "end"
+
+    def read(self) -> Command:
+        state, step = self._status.state, self._status.steps
+        if state == "recording" and step < len(self._present):
+            return self._present[step]
+        return Command(buttons=({"ready": "start", "recording": "save", "review": "save"}.get(state, "quit"),))
+
+    def show(self, status: Status, pictures: Mapping[str, np.ndarray]) -> None:
+        if status.problem:  # nobody is there to make room on the disk
+            raise SystemExit(status.message)
+        self._status = status
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _of_episode(path: Path) -> tuple[tuple[int, int], list[Command]]:
+    episode = read_episode(path, frames=False)
+    seed, start = episode.attrs["seed"], episode.attrs["episode"]
+    if seed is None or start is None:
+        raise BadInput(f"{path}: names no seed and start to play it on")
+    goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals", ())}
+    actions = episode.actions if episode.executed_actions is None else episode.executed_actions
+    return (seed, start), [Command(action=action, arm_goal=goals.get(step)) for step, action in enumerate(actions)]
+
+
+def read_commands(path: Path) -> tuple[tuple[int, int], list[Command]]:
+    """(seed, start) and the commands of a file of JSON lines. Raises BadInput naming the line."""
+    place, commands = (0, 0), []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        text = re.sub(r"^[0-9a-f]{8} ", "", line)  # the checksum of a journal's line
+        try:
+            row = json.loads(text) if text.strip() else {}
+            if not isinstance(row, dict):
+                raise ValueError("needs an object")
+            if "seed" in row or "start" in row:
+                place = (int(row.get("seed", 0)), int(row.get("start", 0)))
+            elif row:
+                commands.append(_command(row))
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadInput(f"{path}, line {number}: not a command ({' '.join(str(error).split())[:80]})") from None
+    if not commands:
+        raise BadInput(f"{path}: holds no commands")
+    return place, commands
+
+
+def _command(row: dict[str, Any]) -> Command:
+    if "action" in row:
+        action, goal = np.array(row["action"], np.float32), row.get("arm_goal")
+        if action.ndim != 1 or not np.isfinite(action).all():
+            raise ValueError("action: needs a list of numbers")
+        return Command(action=action, arm_goal=None if goal is None else np.array(goal, np.float64))
+    move, turn = triple(row.get("move", (0, 0, 0))), triple(row.get("turn", (0, 0, 0)))
+    return Command(move, turn, share(row.get("speed", 1.0)), buttons(row.get("buttons", ())))
+
+
+def triple(values: Any) -> tuple[float, float, float]:
+    """Three numbers, clipped to [−1, 1]. Raises ValueError."""
+    if not isinstance(values, list | tuple) or len(values) != 3:
+        raise ValueError("needs three numbers")
+    x, y, z = (min(max(number(value), -1.0), 1.0) for value in values)
+    return x, y, z
+
+
+def share(value: Any) -> float:
+    """A number, clipped to [0, 1]. Raises ValueError."""
+    return min(max(number(value), 0.0), 1.0)
+
+
+def number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError("needs a finite number")
+    return float(value)
+
+
+def buttons(values: Any) -> tuple[str, ...]:
+    """Names of BUTTONS, at most eight. Raises ValueError."""
+    if not isinstance(values, list | tuple) or len(values) > 8 or not all(isinstance(value, str) and value in BUTTONS for value in values):
+        raise ValueError(f"buttons: needs a list of {', '.join(BUTTONS)}")
+    return tuple(values)

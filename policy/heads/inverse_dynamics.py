@@ -1,0 +1,67 @@
+"""Change → the actions that made it: the head of inverse dynamics proper (spec A8, phase 3)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from policy.heads.keypoints import KeypointHead
+from policy.shapes import Tokens
+from policy.tensorfile import check_tensors
+from whatwhere.errors import BadInput
+from whatwhere.files import atomic, read_json, write_json
+
+WEIGHTS, RECORD = "head.safetensors", "head.json"
+SIZES = ("dim", "grid", "chunk", "action_dim", "proprio_dim", "task_dim")
+
+
+class InverseDynamics(nn.Module):
+    """(change, current frame, sensors, task) → the chunk of actions in between; the current frame is in the change's P (policy.change).
+
+    The policy's own head for one camera. `proprio_dim` and `task_dim` may be 0: play records neither.
+    """
+
+    def __init__(self, dim: int, grid: tuple[int, int], chunk: int, action_dim: int, proprio_dim: int = 0, task_dim: int = 0) -> None:
+        super().__init__()
+        self.sizes = {"dim": dim, "grid": list(grid), "chunk": chunk, "action_dim": action_dim, "proprio_dim": proprio_dim, "task_dim": task_dim}
+        self.head = KeypointHead(dim, grid, 1, 1, 1, max(1, proprio_dim), task_dim, chunk, action_dim)
+
+    def forward(self, change: Tokens, proprio: Float[Tensor, "b s"] | None = None, task: Float[Tensor, "b e"] | None = None) -> Float[Tensor, "b k a"]:
+        none = change.values.new_zeros(len(change.values), 1)
+        return self.head([change], none if proprio is None else proprio, none[:, :0] if task is None else task).actions
+
+    def save(self, folder: str | Path, record: dict[str, Any]) -> None:
+        """Writes `folder/head.safetensors` (fp16) and `head.json` with the sizes and `record`."""
+        from safetensors.torch import save
+
+        tensors = {name: value.detach().cpu().half().contiguous() for name, value in self.state_dict().items()}
+        data = save(tensors)
+        with atomic(Path(folder) / WEIGHTS) as path:
+            path.write_bytes(data)
+        shapes = {name: list(value.shape) for name, value in tensors.items()}
+        write_json(Path(folder) / RECORD, {"sha256": hashlib.sha256(data).hexdigest(), **self.sizes, "tensors": shapes, **record})
+
+    @staticmethod
+    def from_pretrained(folder: str | Path) -> InverseDynamics:
+        """The head that `save` wrote. Raises BadInput if it is not there or damaged."""
+        from safetensors.torch import load
+
+        record = read_json(Path(folder) / RECORD)
+        if not isinstance(record, dict) or not all(key in record for key in (*SIZES, "sha256", "tensors")):
+            raise BadInput(f"{Path(folder) / RECORD}: not the record of an inverse-dynamics head")
+        check_tensors(Path(folder) / WEIGHTS, {"sha256": record["sha256"]}, record["tensors"])
+        sizes: dict[str, Any] = {key: tuple(record[key]) if key == "grid" else record[key] for key in SIZES}
+        head = InverseDynamics(**sizes)
+        head.load_state_dict({name: value.float() for name, value in load((Path(folder) / WEIGHTS).read_bytes()).items()})
+        return head.eval().requires_grad_(False)
+
+
+def masked_l1(predicted: Float[Tensor, "b k a"], target: Float[Tensor, "b k a"]) -> Float[Tensor, ""]:
+    """Mean absolute error over the numbers of `target` that are not nan (other robots have fewer)."""
+    known = ~target.isnan()
+    return torch.where(known, predicted - target.nan_to_num(), 0.0).abs().sum() / known.sum().clamp(min=1)

@@ -1,0 +1,121 @@
+"""A folder of videos and pictures, decoded once into uint8 files that training maps into memory."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from policy.pretrain.decode import Unreadable, frames
+from policy.pretrain.listing import Item, find_items
+from whatwhere.errors import BadInput
+from whatwhere.files import append_row, atomic, clear_leftovers, read_rows, sha256
+
+DECODER = 1  # another number: decoded otherwise, so not read from the old cache
+OPEN_FILES = 512  # mapped at once
+
+
+class VideoFolder:
+    """Footage of a folder (policy.pretrain.footage). `cache` holds a file of raw frames an item, named by what the item's files hold and how they were
+    decoded: whole or absent, shared by runs, and a killed run goes on where it stopped. A file that cannot be read is named and left out.
+
+    Raises BadInput if nothing is left, and with `strict` at the first such file.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        cache: str | Path,
+        short_px: int,
+        fps: float | None = None,
+        image_folders: str = "auto",
+        strict: bool = False,
+        threads: int = 1,
+    ) -> None:
+        self.folder, self.cache, self.decoding = Path(folder), Path(cache), {"short_px": short_px, "fps": fps, "decoder": DECODER}
+        items = find_items(folder, image_folders)
+        self.names: list[str] = []
+        self.shapes: list[tuple[int, int, int]] = []
+        self.keys: list[str] = []
+        self.skipped: list[str] = []
+        for name, found in self._decoded(items, max(1, threads)):
+            if isinstance(found, Unreadable):
+                line = f"data={folder}: {name}: cannot be read ({found})"
+                if strict:
+                    raise BadInput(f"{line}; remove it, or give strict=false to leave it out")
+                print(f"{line}; left out", file=sys.stderr)
+                self.skipped.append(name)
+                continue
+            self.names.append(name)
+            self.shapes.append((found["shape"][0], found["shape"][1], found["shape"][2]))
+            self.keys.append(found["key"])
+        if not self.names:
+            raise BadInput(f"data={folder}: no video or picture in it that can be read ({len(items)} files tried)")
+        self._open = functools.lru_cache(OPEN_FILES)(self._map)
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "t h w 3"]:
+        return self._open(index)
+
+    def _map(self, index: int) -> np.ndarray:
+        return np.memmap(self._path(self.keys[index]), np.uint8, "c", shape=(*self.shapes[index], 3))
+
+    def _path(self, key: str) -> Path:
+        return self.cache / f"{key}.rgb"
+
+    def _decoded(self, items: list[Item], threads: int) -> Iterator[tuple[str, dict[str, Any] | Unreadable]]:
+        """Each item's name with its row {"stat", "key", "shape"}, or why there is none. New rows go to `cache/index.jsonl`."""
+        clear_leftovers(self.cache)
+        rows = [row for row in read_rows(self.cache / "index.jsonl") if self._is_whole(row)]
+        by_stat, by_key = {row["stat"]: row for row in rows}, {row["key"]: row for row in rows}
+        begin, new = time.monotonic(), 0
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for number, (item, row) in enumerate(zip(items, pool.map(lambda item: self._row(item, by_stat, by_key), items), strict=True), 1):
+                    if isinstance(row, dict) and row["stat"] not in by_stat:
+                        append_row(self.cache / "index.jsonl", row)
+                        by_stat[row["stat"]] = by_key[row["key"]] = row
+                        new += 1
+                    if new and (time.monotonic() - begin > 2 or number == len(items)):
+                        print(f"\rdecoded {number}/{len(items)} ", end="\n" if number == len(items) else "", file=sys.stderr, flush=True)
+                        begin = time.monotonic()
+                    yield item.name, row
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _is_whole(self, row: dict[str, Any]) -> bool:
+        path = self._path(row["key"])
+        return path.exists() and path.stat().st_size == int(np.prod(row["shape"])) * 3
+
+    def _row(self, item: Item, by_stat: dict[str, dict[str, Any]], by_key: dict[str, dict[str, Any]]) -> dict[str, Any] | Unreadable:
+        try:
+            stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in item.files]
+            stat = _digest([stats, self.decoding])
+            if stat in by_stat:  # the very files seen before: not read again
+                return by_stat[stat]
+            key = _digest([[sha256(path) for path in item.files], item.is_video, self.decoding])
+        except OSError as error:
+            return Unreadable(str(error))
+        if key in by_key:
+            return {**by_key[key], "stat": stat}
+        count, shape = 0, (0, 0)
+        try:
+            with atomic(self._path(key)) as temporary, temporary.open("wb") as file:
+                for frame in frames(item, **{name: self.decoding[name] for name in ("short_px", "fps")}):
+                    file.write(frame.tobytes())
+                    count, shape = count + 1, frame.shape[:2]
+        except Unreadable as error:
+            return error
+        return {"stat": stat, "key": key, "shape": [count, *shape]}
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:32]

@@ -1,0 +1,80 @@
+"""What is looked at while streams are trained: figures and pictures of held-out clips, probes of object positions, and whether the tokens collapsed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from policy.channels import m_channels, p_channels
+from policy.pretrain.curves import Curves, mean, pictures
+from policy.probing.collapse import collapse
+
+if TYPE_CHECKING:
+    from policy.pretrain.settings import Settings
+
+
+class Collapsed(SystemExit):
+    """Training went wrong: one line on the terminal, exit code 1. The last saved state is left as it was."""
+
+
+class Watch:
+    """Looks at an objective every so often, always at the same held-out pairs. `held_out(n)` gives the n-th batch of them, or is None if there are none.
+
+    `figures` are the last ones seen. Raises BadInput for `probe=` scenes that are not there.
+    """
+
+    def __init__(self, settings: Settings, held_out: Callable[[int], tuple[Tensor, Tensor]] | None, device: torch.device, figures: dict[str, float]) -> None:
+        self.settings, self.held_out, self.device, self.figures = settings, held_out, device, figures
+        self.probe = None
+        if settings.probe is not None:
+            from policy.probing.quick import QuickProbe
+
+            self.probe = QuickProbe(settings.probe)
+
+    def look(self, objective: Any, done: int, curves: Curves) -> None:
+        """After `done` steps. Raises Collapsed."""
+        s, last = self.settings, done == self.settings.steps
+        wrong: list[str] = []
+        objective.eval()
+        if self.held_out is not None and s.validate_every and (done % s.validate_every == 0 or last):
+            figures, lines = self._validate(objective, Path(s.out) / "pictures_held_out.png")
+            self._tell("held_out", figures, done, curves)
+            wrong += lines
+        if self.probe is not None and (done % s.probe_every == 0 or last):
+            figures, lines = self.probe(objective.streams, objective.fusion)
+            self._tell("probe", figures, done, curves)
+            wrong += lines
+        objective.train()
+        if wrong:
+            raise Collapsed(f"out={s.out}: stopped after step {done}: {'; '.join(dict.fromkeys(wrong))}")
+
+    def _tell(self, of: str, figures: dict[str, float], done: int, curves: Curves) -> None:
+        curves.looked(done, of, figures)
+        self.figures |= {f"{of}/{key}": value for key, value in figures.items() if value == value}  # without nan
+
+    @torch.no_grad()
+    def _validate(self, objective: Any, path: Path) -> tuple[dict[str, float], list[str]]:
+        """Mean figures (those of `objective.assess` too, if it has that), a picture of the first batch, and what collapsed in it."""
+        from policy.device import autocast
+
+        assert self.held_out is not None
+        every, wrong = [], []
+        with autocast(self.device, self.settings.precision):
+            for number in range(self.settings.validate_batches):
+                now, later = self.held_out(number)
+                torch.manual_seed(number)
+                _, figures, picture = objective(now, later, torch.Generator(self.device).manual_seed(number))
+                if hasattr(objective, "assess"):
+                    more, picture = objective.assess(now, later, torch.Generator(self.device).manual_seed(number))
+                    figures = figures | more
+                every.append(figures)
+                if number == 0:
+                    pictures(path, now, later, picture)
+                    tokens = objective.streams(m_channels(now, later), p_channels(now))
+                    parts = {"P": tokens.p_patches, "fused": objective.fusion(tokens).placed}
+                    wrong = [line for name, part in parts.items() if len(now) > 1 and (line := collapse(part, name)) is not None]
+        return mean(every), wrong

@@ -1,0 +1,164 @@
+"""The measurement behind `python -m policy.probe`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from policy.checkpoint import load, load_fusion, load_streams
+from policy.device import choose_device
+from policy.fusion.pixelwise import PixelwiseFusion
+from policy.probing import action, report, xy
+from policy.probing.quick import FIT, HELD_OUT
+from policy.probing.scenes import read_scenes
+from policy.probing.tokens import Features, digest, pixel_features, token_features
+from policy.stored import locate
+from policy.streams import TwoStreamEncoder
+from policy.tensorfile import CONFIG
+from whatwhere.errors import BadInput
+from whatwhere.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from policy.probe import Settings
+
+FORMAT = 1  # of the cached figures: one more whenever a probe changes
+QUICK_WAYS, PAIRS_HELD_OUT = ("patches",), 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Something that is asked: streams (and the fusion trained with them), or raw pixels where there are none."""
+
+    name: str
+    streams: TwoStreamEncoder | None = None
+    fusion: PixelwiseFusion | None = None
+
+    @property
+    def digest(self) -> str:
+        return digest(self.streams, self.fusion)
+
+    def features(self, frames: Any, folder: Path, device: torch.device) -> Features:
+        return pixel_features(frames) if self.streams is None else token_features(self.streams.to(device), self.fusion, frames, folder, device=device)
+
+
+def measure(settings: Settings) -> dict[str, Any]:
+    """Prints the tables and writes them to `out`. Returns what `probe.json` holds. Raises BadInput."""
+    if settings.num_threads:
+        torch.set_num_threads(settings.num_threads)
+    if settings.quick:
+        settings = dataclasses.replace(settings, train=min(settings.train, FIT), held_out=min(settings.held_out, HELD_OUT), baselines=False)
+    device, sources = choose_device(settings.device), open_sources(settings)
+    out = Path(settings.out or f"outputs/probe/{Path(str(settings.checkpoint)).name}{'_quick' if settings.quick else ''}")
+    found: list[dict[str, Any]] = []
+    texts, guesses = [], {}
+    for task in settings.names:
+        scenes = read_scenes(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
+        if any(source.streams is not None and source.streams.size != scenes.size for source in sources):
+            raise BadInput(f"scenes={settings.scenes}: pictures of {scenes.size} px, and the streams are made for another size; draw scenes with its size=")
+        place = {"task": task, "camera": settings.camera or "agentview", "fit": scenes.num_fit, "held_out": len(scenes) - scenes.num_fit}
+        guesses[task] = xy.guess(scenes)
+        for source in sources:
+            rows = _cached(
+                settings,
+                f"{task} {source.name}",
+                ["xy", source.digest, scenes.digest, settings.quick, settings.seed],
+                lambda folder, source=source, scenes=scenes: _xy(settings, source.features(scenes.frames, folder, device), scenes),
+            )
+            found += [place | {"source": source.name} | row for row in rows]
+        texts.append(report.xy_text(task, found, float(guesses[task]["median_cm"] or 0)))
+        print(texts[-1] + "\n", flush=True)
+    actions, guess = _actions(settings, sources, device)
+    if guess:
+        pairs = f"{actions[0]['held_out']} pairs of held-out takes, after {actions[0]['fit']}"
+        texts.append(report.action_text(actions, guess, pairs))
+        print(texts[-1])
+    facts = {
+        "settings": dataclasses.asdict(settings),
+        "sources": {source.name: source.digest for source in sources},
+        "mean_place": guesses,
+        "mean_action": guess,
+    }
+    report.write(out, facts, "\n\n".join(texts), {"xy": found, "action": actions})
+    print(out / "probe.json")
+    return facts | {"xy": found, "action": actions}
+
+
+def open_sources(settings: Settings) -> list[Source]:
+    """The checkpoint's streams first, then the baselines. Raises BadInput."""
+    if settings.checkpoint == "random":
+        torch.manual_seed(settings.seed)
+        sources, shape, fusion = [], TwoStreamEncoder(), None
+    else:
+        shape, fusion, sizes = open_streams(str(settings.checkpoint))
+        sources = [Source("pre-trained", shape, fusion)]
+        torch.manual_seed(settings.seed)
+        shape = TwoStreamEncoder(**sizes)
+        fusion = None if fusion is None else PixelwiseFusion(shape.dim, shape.grid, **fusion.choices)
+    if settings.baselines or not sources:
+        sources.append(Source("untrained", shape, fusion))
+    return [*sources, Source("pixels")] if settings.baselines else sources
+
+
+def open_streams(checkpoint: str) -> tuple[TwoStreamEncoder, PixelwiseFusion | None, dict[str, Any]]:
+    """Streams, the fusion trained with them if one was kept, and the streams' sizes: from their own folder, a run's, or a policy's. Raises BadInput."""
+    folder = Path(checkpoint)
+    if not (folder / CONFIG).is_file():
+        inside = sorted(path.parent for path in folder.glob(f"streams/*/{CONFIG}"))
+        if len(inside) > 1:
+            raise BadInput(f"checkpoint={checkpoint}: several streams there; give one of {', '.join(map(str, inside))}")
+        folder = inside[0] if inside else locate(checkpoint)
+    record = read_json(folder / CONFIG)
+    if isinstance(record, dict) and "policy" in record:
+        policy = load(folder).policy
+        if policy.streams is None:
+            raise BadInput(f"checkpoint={checkpoint}: its encoder {policy.config.encoder} has no streams")
+        fusion = getattr(policy.encoder, "fuse", None)
+        config = policy.config
+        return policy.streams, fusion if isinstance(fusion, PixelwiseFusion) else None, {"size": config.size, **dataclasses.asdict(config.streams)}
+    streams, record = load_streams(folder)
+    return streams, load_fusion(folder, streams.grid), {"size": record["size"], **record["streams"]}
+
+
+def _xy(settings: Settings, features: Features, scenes: Any) -> list[dict[str, Any]]:
+    if settings.quick:
+        return xy.xy_probe(features, scenes, ways=QUICK_WAYS) + xy.xy_probe(features, scenes, ("fused",), ("keypoints",))
+    return xy.xy_probe(features, scenes)
+
+
+def _actions(settings: Settings, sources: list[Source], device: torch.device) -> tuple[list[dict[str, Any]], dict[str, float]]:
+    if settings.play is None:
+        return [], {}
+    data = action.read_actions(settings.play, settings.holdout, settings.gap, settings.pairs, PAIRS_HELD_OUT, settings.seed)
+    found: list[dict[str, Any]] = []
+    for source in sources:
+        rows = _cached(
+            settings,
+            f"actions {source.name}",
+            ["action by clip", source.digest, data.digest],
+            lambda folder, source=source: action.action_probe(source.features(data.frames, folder, device), data),
+        )
+        found += [{"source": source.name, "fit": data.num_fit, "held_out": len(data.actions) - data.num_fit} | row for row in rows]
+    return found, action.guess(data)
+
+
+def _cached(settings: Settings, what: str, key: list[Any], compute: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The records under `key`, computed with a folder for large arrays that is there for so long, if they are not known yet."""
+    root = Path(settings.cache)
+    path = root / f"{hashlib.sha256(json.dumps([FORMAT, *key]).encode()).hexdigest()[:16]}.json"
+    if not path.exists():
+        root.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(dir=root, prefix=".tokens-") as folder:
+            records = compute(Path(folder))
+        write_json(path, records)
+        print(f"{what}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return read_json(path)

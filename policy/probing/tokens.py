@@ -1,0 +1,81 @@
+"""Tokens of frozen streams for pairs of pictures, in 16 bits, in memory or in memory maps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from torch import nn
+
+from policy.channels import pair_channels
+from policy.fusion.pixelwise import PixelwiseFusion
+from policy.streams import TwoStreamEncoder
+
+# streams → how they are read → arrays whose features lie side by side, (pairs, …) each
+Features = Mapping[str, Mapping[str, tuple[np.ndarray, ...]]]
+
+
+@torch.no_grad()
+def token_features(
+    streams: TwoStreamEncoder,
+    fusion: PixelwiseFusion | None,
+    frames: UInt8[np.ndarray, "n 2 h w 3"],
+    folder: Path | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    batch: int = 16,
+    change: str = "future",
+) -> Features:
+    """CLS, average and patches of P, M and the two fused: by `fusion`, or side by side if there is none. Memory maps in `folder` if one is given."""
+    training = streams.training
+    modules = [module.eval() for module in (streams, fusion) if module is not None]
+    n, d = streams.num_patches, streams.dim
+    stored = {name: _new(folder, name, (len(frames), 1 + n, d)) for name in (("P", "M") if fusion is None else ("P", "M", "fused"))}
+    for begin in range(0, len(frames), batch):
+        channels = pair_channels(torch.from_numpy(frames[begin : begin + batch]).to(device), change)
+        tokens = streams(channels.m, channels.p)
+        values = {"P": torch.cat([tokens.p_cls[:, None], tokens.p_patches], 1), "M": torch.cat([tokens.m_cls[:, None], tokens.m_patches], 1)}
+        if fusion is not None:
+            values["fused"] = fusion(tokens).values
+        for name, value in values.items():
+            stored[name][begin : begin + batch] = value.half().cpu().numpy()
+    for module in modules:
+        module.train(training)
+    read: dict[str, dict[str, tuple[np.ndarray, ...]]] = {name: _ways(array) for name, array in stored.items()}
+    if fusion is None:
+        read["fused"] = {way: (*read["P"][way], *read["M"][way]) for way in read["P"]}
+    return read
+
+
+def pixel_features(frames: UInt8[np.ndarray, "n 2 h w 3"]) -> Features:
+    """The same for raw pixels: P is the first picture, M the difference, each colour value a feature; no CLS."""
+    now = np.ascontiguousarray(frames[:, 0])
+    change = frames[:, 1].astype(np.int16) - now
+    read = {name: {"patches": (x.reshape(len(x), -1, 3),), "average": (x.mean(axis=(1, 2), dtype=np.float32),)} for name, x in (("P", now), ("M", change))}
+    return read | {"fused": {way: read["P"][way] + read["M"][way] for way in read["P"]}}
+
+
+def digest(*modules: nn.Module | None) -> str:
+    """Names weights by their content."""
+    total = hashlib.sha256()
+    for module in modules:
+        for name, value in {} if module is None else module.state_dict().items():
+            total.update(name.encode() + value.detach().cpu().numpy().tobytes())
+    return total.hexdigest()
+
+
+def _ways(tokens: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
+    """Of tokens (pairs, 1 + n, d), CLS first."""
+    average = np.stack([tokens[row, 1:].mean(axis=0, dtype=np.float32) for row in range(len(tokens))])
+    return {"patches": (tokens[:, 1:],), "average": (average,), "CLS": (tokens[:, 0],)}
+
+
+def _new(folder: Path | None, name: str, shape: tuple[int, ...]) -> Any:
+    if folder is None:
+        return np.empty(shape, np.float16)
+    return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)

@@ -1,0 +1,82 @@
+"""Probe scenes: the same for the same seed, labels that fit the pictures, pairs in which something or nothing moves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs.demos import scenes
+from envs.demos.scenes import MOTIONS, Settings
+from whatwhere.errors import BadInput
+
+SETTINGS = Settings(out="", tasks="place_left_of", scenes=16, held_out=8, seed=300_000, distractors=True, size=64, rendering="fast", num_workers=1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("scenes")
+    scenes.main(dataclasses.replace(SETTINGS, out=str(place)))
+    return place / "place_left_of"
+
+
+@pytest.fixture(scope="module")
+def labels(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "labels.npz") as stored:
+        return dict(stored)
+
+
+def test_files(folder: Path, labels: dict[str, np.ndarray]) -> None:
+    frames = np.load(folder / "frames.npy")
+    assert (frames.shape, frames.dtype) == ((24, 2, 2, 64, 64, 3), np.uint8)
+    assert labels["objects_pos_world"].shape == (24, 2, 2, 3)
+    assert np.array_equal(labels["objects_pos_world"][:, :, 0], labels["target_pos_world"])
+    index = json.loads((folder / "index.json").read_text())
+    assert (index["scenes"], index["held_out"], index["cameras"]) == (16, 8, ["agentview", "robot0_eye_in_hand"])
+    assert not list(folder.glob("*.part.npy"))
+
+
+def test_target_is_on_the_table_and_where_it_is_said_to_be_it_is_red(folder: Path, labels: dict[str, np.ndarray]) -> None:
+    target = labels["target_pos_world"][:, 0]
+    assert np.allclose(target[:, 2], 0.82)
+    assert np.ptp(target[:, 0]) > 0.15
+    assert (labels["visible_pixels"][:, 0] > 5).all()
+    frames = np.load(folder / "frames.npy")[:, 0, 0].astype(int)
+    red = frames[..., 0] - frames[..., 1:].max(axis=-1)  # the target's hue under any light
+    columns = (red.clip(30) - 30).sum(axis=1)
+    seen = columns.max(axis=1) > 0
+    assert seen.mean() > 0.8
+    column = (columns * np.arange(64)).sum(axis=1)[seen] / columns.sum(axis=1)[seen]
+    assert abs(np.corrcoef(column, target[seen, 1])[0, 1]) > 0.7  # the scene camera's columns run along the table's y
+
+
+def test_still_pairs_are_still_and_others_move(folder: Path, labels: dict[str, np.ndarray]) -> None:
+    frames, motion = np.load(folder / "frames.npy"), labels["motion"]
+    changes = (frames[:, :, 0] != frames[:, :, 1]).any(axis=(1, 2, 3, 4))  # in either camera's picture: the arm may be out of the scene camera's
+    way = np.linalg.norm(labels["target_pos_world"][:, 1] - labels["target_pos_world"][:, 0], axis=1)
+    for number, name in enumerate(MOTIONS):
+        these = motion == number
+        assert (way[these] > 0.005).all() == (name in ("slide", "carry")) or not these.any()
+        assert changes[these].all() == (name != "still") or not these.any()
+    carried = motion == MOTIONS.index("carry")
+    assert np.allclose(labels["gripper_pos_world"][carried], labels["target_pos_world"][carried], atol=0.003)
+
+
+def test_a_larger_folder_begins_with_the_same_scenes(folder: Path, tmp_path: Path) -> None:
+    scenes.main(dataclasses.replace(SETTINGS, out=str(tmp_path), scenes=3, held_out=2))
+    small, large = np.load(tmp_path / "place_left_of" / "frames.npy"), np.load(folder / "frames.npy")
+    assert np.array_equal(small, np.concatenate([large[:3], large[16:18]]))
+    before = (tmp_path / "place_left_of" / "frames.npy").stat().st_mtime_ns
+    scenes.main(dataclasses.replace(SETTINGS, out=str(tmp_path), scenes=3, held_out=2))
+    assert (tmp_path / "place_left_of" / "frames.npy").stat().st_mtime_ns == before
+    with pytest.raises(BadInput, match="other settings"):
+        scenes.main(dataclasses.replace(SETTINGS, out=str(tmp_path), scenes=4, held_out=2))
+
+
+@pytest.mark.parametrize(("key", "value"), [("scenes", 0), ("seed", 0), ("seed", 200_000), ("seed", 399_999), ("tasks", "navigate_to"), ("rendering", "slow")])
+def test_bad_settings_are_refused(key: str, value: object) -> None:
+    with pytest.raises(BadInput, match=key):
+        dataclasses.replace(SETTINGS, **{key: value})  # type: ignore[arg-type]
