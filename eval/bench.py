@@ -9,11 +9,10 @@ import importlib
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eval.tables import rewrite_block
-from whatwhere.command import command
+from whatwhere.command import command, named
 from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import write_json
 from whatwhere.versions import installed
@@ -86,12 +85,5 @@ def about() -> str:
     return f"{os.cpu_count()} cores ({platform.machine()}), Python {platform.python_version()}, {versions}"
 
 
-def named(arguments: Sequence[str]) -> list[str]:
-    """A first bare word becomes what=."""
-    first = arguments[0] if arguments else ""
-    is_word = bool(first) and "=" not in first and not first.startswith("-")
-    return [f"what={first}", *arguments[1:]] if is_word else list(arguments)
-
-
 if __name__ == "__main__":
-    command("eval.conf", "bench", Settings, main, named(sys.argv[1:]))
+    command("eval.conf", "bench", Settings, main, named(sys.argv[1:], "what"))

@@ -10,7 +10,7 @@ from typing import Any
 from eval import tables
 from eval.report import Entry, collect, make_table, p_text
 from eval.score import compare, pairs
-from whatwhere.command import command
+from whatwhere.command import command, named
 from whatwhere.errors import BadInput
 
 
@@ -74,14 +74,5 @@ def main(settings: Settings) -> None:
     print(describe(a, b, result))
 
 
-def named(arguments: Sequence[str]) -> list[str]:
-    """The first two bare words become a= and b=; everything else is left as it is."""
-    names, out = iter(("a", "b")), []
-    for argument in arguments:
-        name = None if "=" in argument.split("/")[0] or argument.startswith("-") else next(names, None)
-        out.append(argument if name is None else f"{name}={argument}")
-    return out
-
-
 if __name__ == "__main__":
-    command("eval.conf", "compare", Settings, main, named(sys.argv[1:]))
+    command("eval.conf", "compare", Settings, main, named(sys.argv[1:], "a", "b"))

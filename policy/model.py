@@ -1,8 +1,8 @@
 """The whole way from frames to actions. Read this first.
 
-    frames ─► M and P channels ─► two streams ─► encoder (fusion, aggregation) ─► head ─► chunk of actions
-                     └────────── (CNN encoders) ────────┘                         ▲
-    proprio, instruction ─────────────────────────────────────────────────────────┘
+frames ─► M and P channels ─► two streams ─► encoder (fusion, aggregation) ─► head ─► chunk of actions
+                 └────────── (CNN encoders) ────────┘                         ▲
+proprio, instruction ─────────────────────────────────────────────────────────┘
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where checkpoints lie and whether their files are whole: names, manifest, sizes, sha256. Imports no torch, so bad files are refused at once.
 
-    <root>/manifest.json
-    <root>/<task>/<encoder>/model.safetensors  config.json  README.md
-    <root>/streams/<first 16 digits of sha256>/model.safetensors  config.json
+<root>/manifest.json
+<root>/<task>/<encoder>/model.safetensors  config.json  README.md
+<root>/streams/<first 16 digits of sha256>/model.safetensors  config.json
 """
 
 from __future__ import annotations

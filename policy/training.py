@@ -76,8 +76,6 @@ def finetune(settings: Settings) -> Path:
         return out
 
 
-
-
 class Samples:
     """Batches as a pure function of the step: which samples, which shifted copy; from cached tokens or from pictures."""
 

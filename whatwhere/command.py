@@ -73,6 +73,15 @@ def command(config_module: str, config_name: str, settings: type[T], main: Calla
         raise SystemExit(1) from None
 
 
+def named(arguments: Sequence[str], *names: str) -> list[str]:
+    """Arguments of which the first bare words stand for the options `names`, in this order; everything else is left as it is."""
+    left, out = iter(names), []
+    for argument in arguments:
+        name = None if "=" in argument.split("/")[0] or argument.startswith("-") else next(left, None)
+        out.append(argument if name is None else f"{name}={argument}")
+    return out
+
+
 def _leave(line: str, code: int) -> typing.NoReturn:
     print(" ".join(line.split()), file=sys.stderr, flush=True)
     raise SystemExit(code)

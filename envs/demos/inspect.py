@@ -6,6 +6,7 @@ Reads every format that `envs.demos.convert` knows, one demonstration at a time.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from envs.demos.inspection.coverage import Coverage, coverage
 from envs.demos.inspection.page import page
 from envs.demos.inspection.summary import Summary, summarise
 from envs.demos.inspection.warnings import warnings
-from whatwhere.command import command, positive
+from whatwhere.command import command, named, positive
 from whatwhere.errors import BadInput
 from whatwhere.files import write_text
 
@@ -97,4 +98,4 @@ def where(summaries: Sequence[Summary], num_starts: int) -> Coverage | str:
 
 if __name__ == "__main__":
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    command("envs.conf", "inspect", Settings, main)
+    command("envs.conf", "inspect", Settings, main, named(sys.argv[1:], "demos"))

@@ -1,9 +1,9 @@
 """Drawing one frame of a video: the scene with the target marked, and beside it what the policy was given and where it looked.
 
-    ┌───────────────────────────┬───────────────┐
-    │ scene, 640 × 480          │ frame │ M │ P │  one row a camera
-    │ target ⊕ and goal ◇       │ error so far  │
-    └───────────────────────────┴───────────────┘
+┌───────────────────────────┬───────────────┐
+│ scene, 640 × 480          │ frame │ M │ P │  one row a camera
+│ target ⊕ and goal ◇       │ error so far  │
+└───────────────────────────┴───────────────┘
 """
 
 from __future__ import annotations

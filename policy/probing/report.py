@@ -44,7 +44,7 @@ def _verdict(found: dict[tuple[str, str, str], dict[str, Any]]) -> list[str]:
 def action_text(records: Sequence[dict[str, Any]], guess: dict[str, float], pairs: str) -> str:
     """Rows: what is read; columns: R² of patches (all, and each number of an action) with the mean error, and R² of average and CLS."""
     names = [key[3:] for key in guess if key.startswith("r2_")]
-    lines = [("R² of the action between frames", "patches", "error", *names, "average", "CLS")]
+    lines: list[tuple[str, ...]] = [("R² of the action between frames", "patches", "error", *names, "average", "CLS")]
     found = {(row["source"], row["streams"], row["read"]): row for row in records}
     for source, streams in [("always", "the mean"), *dict.fromkeys((row["source"], row["streams"]) for row in records)]:
         row = found.get((source, streams, "patches"), guess)

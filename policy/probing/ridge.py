@@ -62,8 +62,9 @@ class Fit:
 def ridge(products: Gram, targets: NDArray[np.floating], groups: NDArray[np.integer] | None = None) -> Fit:
     """Fits targets (f, y), and an intercept that is not penalised, with the strength whose leave-one-out squared error is least.
 
-    `groups` (f,): rows that are left out together, since they resemble each other (frames of one take); None: each row alone. The left-out errors come in closed form (Hastie et al., The Elements of Statistical Learning, section 7.10); the walk through `STRENGTHS` begins
-    in the middle and goes downhill to the first minimum. Held-out rows take no part in it.
+    `groups` (f,): rows that are left out together, since they resemble each other (frames of one clip); None: each row alone. The left-out errors come
+    in closed form (Hastie et al., The Elements of Statistical Learning, section 7.10); the walk through `STRENGTHS` begins in the middle and goes
+    downhill to the first minimum. Held-out rows take no part in it.
     """
     mean = targets.mean(axis=0)
     together = [] if groups is None else [np.flatnonzero(groups == group) for group in np.unique(groups)]

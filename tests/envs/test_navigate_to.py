@@ -105,11 +105,12 @@ def test_proprio_says_nothing_of_the_world(env: TaskEnv) -> None:
 def test_arm_and_pads_stay_where_they_are(env: TaskEnv) -> None:
     put(env, (0.0, 0.0, 0.0), (1.0, 0.0))
     task = env.simulation
-    arm, pads = env._data.qpos[task._arm_qpos].copy(), env._data.qpos[task._pad_qpos].copy()
+    qpos = task.sim.data.qpos
+    arm, pads = qpos[task._arm_qpos].copy(), qpos[task._pad_qpos].copy()
     for sign in (1, -1, 1, -1):  # jerks, forwards over the red pad
         drive(env, (1, sign, sign), 15)
-    assert np.abs(env._data.qpos[task._arm_qpos] - arm).max() < 0.05
-    assert np.array_equal(env._data.qpos[task._pad_qpos], pads)
+    assert np.abs(qpos[task._arm_qpos] - arm).max() < 0.05
+    assert np.array_equal(qpos[task._pad_qpos], pads)
 
 
 def test_success_is_five_still_steps_within_fifteen_centimetres(env: TaskEnv) -> None:

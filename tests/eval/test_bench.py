@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from eval import bench, bench_env
-from eval.bench import Figure, Settings, named
+from eval.bench import Figure, Settings
+from whatwhere.command import named
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -19,8 +20,8 @@ def settings(**changes) -> Settings:
 
 
 def test_the_first_word_is_what_to_measure() -> None:
-    assert named(["env", "size=84"]) == ["what=env", "size=84"]
-    assert named(["size=84"]) == ["size=84"] and named(["--help"]) == ["--help"] and named([]) == []
+    assert named(["env", "size=84"], "what") == ["what=env", "size=84"]
+    assert named(["size=84"], "what") == ["size=84"] and named(["--help"], "what") == ["--help"] and named([], "what") == []
 
 
 @pytest.mark.parametrize("changes", [{"what": "en"}, {"tasks": ["pick"]}, {"size": 8}, {"size": 1000}, {"rounds": 0}, {"states": 0}, {"seed": -1}])

@@ -15,6 +15,7 @@ from eval import compare, tables
 from eval.report import Settings as ReportSettings
 from eval.report import collect, find, main, make_table
 from eval.results import add_row, finish, last_line, load, load_rows
+from whatwhere.command import named
 from whatwhere.errors import BadInput
 
 
@@ -145,8 +146,8 @@ def test_compare_refuses(folders, tmp_path, other, message):
 
 
 def test_compare_takes_two_words(folders):
-    assert compare.named(["x y", "runs/b=2", "--help"]) == ["a=x y", "b=runs/b=2", "--help"]
-    assert compare.named(["b=q", "x", "z=1"]) == ["b=q", "a=x", "z=1"]
+    assert named(["x y", "runs/b=2", "--help"], "a", "b") == ["a=x y", "b=runs/b=2", "--help"]
+    assert named(["b=q", "x", "z=1"], "a", "b") == ["b=q", "a=x", "z=1"]
     words = [sys.executable, "-m", "eval.compare", str(folders / "pixelwise"), str(folders / "avg_late")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "exact McNemar p < 0.001" in done.stdout

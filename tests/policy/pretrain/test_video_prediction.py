@@ -84,6 +84,7 @@ def test_the_image_encoder_helps_only_whom_it_may(streams, pair):
     now, later = pair
     asked = []
     model = VideoPrediction(streams, blind=0.0)
+    assert model.image_encoder is not None
     model.image_encoder.register_forward_pre_hook(lambda module, inputs: asked.append(len(inputs[0])))
     model(now, later, generator())
     assert asked == [4], "four samples move, two are static"
@@ -93,13 +94,14 @@ def test_the_image_encoder_helps_only_whom_it_may(streams, pair):
 
 def test_assessment_names_every_form(streams, pair):
     model = VideoPrediction(streams, blind=0.5)
-    learn(model, *pair, steps=3)
-    figures, picture = model.eval().assess(*pair, generator())
+    now, later = pair
+    learn(model, now, later, steps=3)
+    figures, picture = model.eval().assess(now, later, generator())
     assert set(figures) == {
         "reconstruction_db", "prediction_db", "blind_prediction_db", "without_change_db", "blind_without_change_db", "copy_db",
     }  # fmt: skip
     assert all(value == value for value in figures.values())
-    again, _ = model.assess(*pair, generator())
+    again, _ = model.assess(now, later, generator())
     assert figures == again
     assert picture.shape == pair[0].shape
 
@@ -144,6 +146,7 @@ def test_weights_of_ones_own(streams, tmp_path):
     path = str(tmp_path / "weights.safetensors")
     save_file(real.state_dict(), path)
     model = VideoPrediction(streams, image_encoder="test_resnet", image_weights=path, perceptual_network="test_resnet", perceptual_weights=path)
+    assert model.image_encoder is not None
     for name, value in model.image_encoder.state_dict().items():
         torch.testing.assert_close(value, real.state_dict()[name])
     (tmp_path / "pickle.pt").write_bytes(b"\x80\x04")
