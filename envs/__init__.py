@@ -26,6 +26,8 @@ TASKS: dict[str, str] = {
     "stack_centered": "envs.tasks.stack_centered:StackCentered",
     "navigate_to": "envs.tasks.navigate_to:NavigateTo",
 }
+# What may be changed for every episode, though no demonstration shows it: the light; the scene camera's place and direction; more things on the table.
+PERTURBATIONS = ("light", "camera", "distractors")
 GYMNASIUM_VERSION = 0  # one for all: a change of a task's behaviour adds a task with a new version
 
 
@@ -42,11 +44,13 @@ def make(
     frame_gap: int = 4,
     horizon: int | None = None,
     cameras: Sequence[str] | None = None,
+    perturbation: str | None = None,
 ) -> TaskEnv:
     """One environment of `task`: a name in `TASKS`, or one from elsewhere (`envs.foreign`).
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
-    observation; `horizon` in control steps and `cameras` by name, by default the task's own. Raises BadInput.
+    observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn anew
+    for every episode (`envs.looks`). Raises BadInput.
     """
     check_task(task)
     check_simulator()
@@ -56,12 +60,14 @@ def make(
     with contextlib.suppress(*[BadInput] if is_gymnasium(task) else []):  # one that draws without OpenGL is none the worse
         prepare_gl()  # before mujoco is imported, which loads the back-end that MUJOCO_GL names
     if is_gymnasium(task):
+        if perturbation is not None:
+            raise BadInput(f"perturbation={perturbation}: {task} has no light, camera or table of ours; leave it out")
         from envs.foreign.gymnasium_env import GymnasiumEnv
 
         return GymnasiumEnv(task, **options)
     from envs.robosuite_env import RobosuiteEnv
 
-    return RobosuiteEnv(task, **options)
+    return RobosuiteEnv(task, **options, perturbation=perturbation)
 
 
 def task_class(task: str) -> Any:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import inspect
 import weakref
 from collections.abc import Sequence
 
 import numpy as np
 from mujoco import MjData
 
-from envs import task_class
+from envs import PERTURBATIONS, task_class
 from envs.base import CONTROL_HZ, START_ATTEMPTS, Info, TaskEnv
+from envs.looks import Looks
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, choose
 
 PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco", "ignore_done": True}
 
@@ -31,12 +33,15 @@ class RobosuiteEnv(TaskEnv):
         frame_gap: int = 4,
         horizon: int | None = None,
         cameras: Sequence[str] | None = None,
+        perturbation: str | None = None,
         render_mode: str | None = "rgb_array",
     ) -> None:
         super().__init__(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, render_mode=render_mode)
         prepare_gl()
         robosuite_class = task_class(task)
-        self.simulation = robosuite_class(control_freq=CONTROL_HZ, **PHYSICS_ONLY)
+        self.perturbation = _possible(task, robosuite_class, perturbation)
+        strangers = {"strangers": True} if perturbation == "distractors" else {}
+        self.simulation = robosuite_class(control_freq=CONTROL_HZ, **PHYSICS_ONLY, **strangers)
         self.name, self.task_version, self.control_hz = robosuite_class.__name__, str(robosuite_class.version), CONTROL_HZ
         self.horizon = robosuite_class.default_horizon if horizon is None else horizon
         self._physics = Physics(self.simulation)
@@ -49,6 +54,7 @@ class RobosuiteEnv(TaskEnv):
         self._close_renderer = weakref.finalize(self, self._renderer.close)
         self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
         atexit.register(self._close_renderer)
+        self._looks = Looks(self._model) if perturbation in ("light", "camera") else None
         self._own_colours: np.ndarray | None = None  # where the task has changed them
         self._sketch = MjData(self._model)  # carries earlier positions to the renderer
 
@@ -70,9 +76,19 @@ class RobosuiteEnv(TaskEnv):
                 break
         else:
             raise RuntimeError(f"{self.task}: no start in {START_ATTEMPTS} that is not a success already")
+        self._perturb(words)
         scene = self.simulation.scene_numbers() if hasattr(self.simulation, "scene_numbers") else []  # what a start sets besides joint positions
         start = np.round(np.concatenate([self._data.qpos, *scene]), 9) + 0.0  # + 0.0 makes −0 equal to 0
         return hashlib.sha256(f"{self.task} {self.task_version} ".encode() + start.astype("<f8").tobytes()).hexdigest()[:16]
+
+    def _perturb(self, words: list[int]) -> None:
+        """The looks of this episode: a function of its start's words alone."""
+        if self._looks is not None:
+            rng = np.random.default_rng([PERTURBATIONS.index(str(self.perturbation)), *words])
+            if self.perturbation == "light":
+                self._looks.relight(rng)
+            else:
+                self._looks.move_camera(self.scene_camera, rng)
 
     def _forget(self) -> None:
         """Lets the task start its counters anew from the present state."""
@@ -165,3 +181,12 @@ class RobosuiteEnv(TaskEnv):
             self._close_renderer()
             atexit.unregister(self._close_renderer)
             self.simulation.close()
+
+
+def _possible(task: str, robosuite_class: type, perturbation: str | None) -> str | None:
+    """`perturbation` itself, if this task can be perturbed so. Raises BadInput."""
+    if perturbation is not None:
+        choose("perturbation", perturbation, PERTURBATIONS)
+    if perturbation == "distractors" and "strangers" not in inspect.signature(robosuite_class.__init__).parameters:
+        raise BadInput(f"perturbation=distractors: {task} has no table of ours to put them on; valid for it: light, camera")
+    return perturbation

@@ -13,7 +13,7 @@ import numpy as np
 from eval import policies
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
-from eval.results import ROW_KEYS
+from eval.results import CONDITIONS, ROW_KEYS
 from eval.rollout import rollout
 from whatwhere.errors import BadInput
 
@@ -35,9 +35,12 @@ class Player:
     encoder: str | None = None
     execute: int | None = None  # actions carried out between two queries
     train_seed: int | None = None
+    num_demos: int | None = None  # it was trained on
+    streams: str | None = None  # that it looks through
     task_version: str | None = None  # what it was trained on
     trained_on: frozenset[str] = frozenset()  # hashes of the starts that are refused
     rendering: str = "fast"
+    perturbation: str | None = None
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
@@ -56,7 +59,8 @@ class Player:
         policy = policies.learned(self.folder, self.device, self.execute) if self.policy == "learned" else None
         import envs
 
-        env = envs.make(self.task, rendering=self.rendering, size=self.size, frame_gap=self.frame_gap, cameras=self.cameras)
+        options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
+        env = envs.make(self.task, **options, perturbation=self.perturbation)
         try:
             yield self._play(env, policy)
         finally:
@@ -86,7 +90,8 @@ class Player:
 
     def row(self, facts: Row) -> Row:
         """The row of `facts`, in the order of `ROW_KEYS`, then what subscribers added."""
-        mine = {"policy": self.policy, "encoder": self.encoder, "checkpoint": self.checkpoint, "train_seed": self.train_seed}
+        mine: Row = {"policy": self.policy, "encoder": self.encoder, "checkpoint": self.checkpoint, "train_seed": self.train_seed}
+        mine |= {name: getattr(self, name) for name in CONDITIONS if getattr(self, name) is not None}
         row = dict.fromkeys(ROW_KEYS) | facts | mine
         return {key: row[key] for key in (*ROW_KEYS, *(key for key in row if key not in ROW_KEYS))}
 

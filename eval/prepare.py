@@ -23,7 +23,7 @@ def prepare(settings: Settings) -> Player:
     """The evaluation that `settings` ask for. Raises BadInput for wrong versions, a checkpoint that is damaged or made for something else, a training start."""
     check_simulator()
     common: dict[str, Any] = {"task": settings.task, "policy": settings.policy, "seed": settings.seed, "video": settings.video, "first": settings.first}
-    common |= {"trajectories": settings.trajectories, "expert": settings.expert}
+    common |= {"trajectories": settings.trajectories, "expert": settings.expert, "perturbation": settings.perturbation}
     if settings.policy == "learned":
         player = _learned(settings, common)
     else:
@@ -57,6 +57,8 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         encoder=config.encoder,
         execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
+        num_demos=training.get("num_demos"),
+        streams=_streams(training),
         task_version=training.get("task_version"),
         trained_on=hashes,
         rendering=settings.rendering or rendering,
@@ -64,6 +66,14 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         frame_gap=config.frame_gap,
         cameras=config.cameras,
     )
+
+
+def _streams(training: dict[str, Any]) -> str | None:
+    """Which streams the policy looks through: random, or the first digits of their sha256; None for an encoder without."""
+    name = training.get("streams")
+    if name in (None, "none"):
+        return None
+    return ("random" if name.startswith("random") else name[:8]) + (" unfrozen" if training.get("unfreeze") else "")
 
 
 def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> None:
@@ -100,6 +110,7 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [f"seed{player.seed}", f"n{settings.episodes}"]
     parts += [f"from{settings.first}"] if settings.first else []
     parts += [f"execute{settings.execute}"] if settings.execute is not None else []
+    parts += [player.perturbation] if player.perturbation is not None else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
     parts += [re.sub(r"\W", "", settings.device)] if settings.device != "auto" else []
@@ -109,5 +120,5 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    named = {} if player.expert is None else {"expert": player.expert}
+    named = {name: getattr(player, name) for name in ("expert", "perturbation") if getattr(player, name) is not None}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import tables
-from eval.results import ROWS, load
+from eval.results import CONDITIONS, ROWS, load
 from eval.score import Row, compare, holm, pairs
 from whatwhere.command import command
 from whatwhere.errors import BadInput, did_you_mean
@@ -54,6 +54,11 @@ class Entry:
     def task(self) -> str:
         return str(self.results["task"])
 
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """What entries that are tested against each other have in common: task, perturbation, number of demonstrations."""
+        return self.task, self.results.get("perturbation") or "", self.results.get("num_demos") or 0
+
 
 def find(folders: str | Sequence[str]) -> list[Path]:
     """Result folders among names of folders, of folders that hold them at any depth, and glob patterns. Raises BadInput where one gives nothing."""
@@ -67,21 +72,21 @@ def find(folders: str | Sequence[str]) -> list[Path]:
 
 
 def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[Entry]:
-    """Entries ordered by task, best first, each tested against its task's `baseline` (an encoder, policy or folder name) where there is one."""
+    """Entries ordered by task, perturbation and number of demonstrations, best first, each tested against the `baseline` of its group (an encoder, policy or folder name) where there is one."""
     entries = [Entry(Path(folder), *load(folder)) for folder in folders]
-    entries.sort(key=lambda entry: (entry.task, -entry.results["success"]["rate"], entry.name))
+    entries.sort(key=lambda entry: (entry.group, -entry.results["success"]["rate"], entry.name))
     if baseline is None:
         return entries
     names = [name for entry in entries for name in (entry.name, entry.folder.name)]
     if baseline not in names:
         raise BadInput(f"baseline={baseline}: not among the folders; there are {', '.join(dict.fromkeys(names))}{did_you_mean(baseline, names)}")
-    for task in dict.fromkeys(entry.task for entry in entries):
-        _test([entry for entry in entries if entry.task == task], baseline)
+    for group in dict.fromkeys(entry.group for entry in entries):
+        _test([entry for entry in entries if entry.group == group], baseline)
     return entries
 
 
 def _test(entries: list[Entry], baseline: str) -> None:
-    """McNemar of each entry of one task against the baseline of the same training seed (or the only one), then Holm over these."""
+    """McNemar of each entry of one group against the baseline of the same training seed (or the only one), then Holm over these."""
     bases = [entry for entry in entries if baseline in (entry.name, entry.folder.name)]
     tested = []
     for entry in entries:
@@ -97,13 +102,13 @@ def _test(entries: list[Entry], baseline: str) -> None:
 
 
 def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table:
-    """The table of the entries; columns without any value are left out of what people read."""
+    """The table of the entries; columns without any value, and conditions that are the same for all, are left out of what people read."""
     records = [_record(entry) for entry in entries]
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
-    shown = {title: cells for title, cells in columns.items() if any(cells)}
+    shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
     notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
     if baseline is not None:
-        notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons of that task.")
+        notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons beside it (same task and conditions).")
     return tables.Table(tuple(shown), list(zip(*shown.values(), strict=True)), records, notes)
 
 
@@ -113,7 +118,7 @@ def _record(entry: Entry) -> dict[str, Any]:
     success, error = results["success"], results["position_error_cm"]
     median_ci = error["ci95"] or (None, None)
     return {
-        "task": entry.task, "policy": entry.name, "checkpoint": results["checkpoint"], "train_seed": results["train_seed"], "seed": results["seed"],
+        "task": entry.task, **{name: results.get(name) for name in CONDITIONS}, "policy": entry.name, "checkpoint": results["checkpoint"], "train_seed": results["train_seed"], "seed": results["seed"],
         "episodes": results["episodes"], "success": success["rate"], "success_low": success["ci95"][0], "success_high": success["ci95"][1],
         "error_cm_median": error["median"], "error_cm_low": median_ci[0], "error_cm_high": median_ci[1], "error_cm_p90": error["p90"],
         **{f"within_{limit}_cm": rate for limit, rate in error["within_cm"].items()},
@@ -140,7 +145,10 @@ def p_text(p: float | None) -> str:
 
 COLUMNS: dict[str, Any] = {
     "task": lambda r: r["task"],
+    "perturbation": lambda r: r["perturbation"] or "",
+    "demos": lambda r: str(r["num_demos"] or ""),
     "policy": lambda r: r["policy"],
+    "streams": lambda r: r["streams"] or "",
     "train seed": lambda r: "" if r["train_seed"] is None else str(r["train_seed"]),
     "episodes": lambda r: str(r["episodes"]),
     "success %": lambda r: f"{_percent(r['success'])} [{_percent(r['success_low'])}, {_percent(r['success_high'])}]",
@@ -152,6 +160,9 @@ COLUMNS: dict[str, Any] = {
     "p": lambda r: p_text(r["p"]),
     "p (Holm)": lambda r: p_text(r["p_holm"]),
 }
+
+
+VARYING = ("perturbation", "demos", "streams", "train seed")
 
 
 def main(settings: Settings) -> None:

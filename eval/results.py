@@ -19,6 +19,7 @@ ROW_KEYS = (
     "task", "version", "policy", "encoder", "checkpoint", "train_seed", "seed", "episode", "init_hash", "success", "failure",
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
+CONDITIONS = ("num_demos", "streams", "perturbation")  # rows have those that apply
 NEEDED = ("task", "version", "seed", "episode", "init_hash", "success", "position_error_cm")
 
 
@@ -53,7 +54,7 @@ def finish(folder: str | Path, about: dict[str, Any]) -> dict[str, Any]:
 
 def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
     """The value of `results.json`: who was evaluated, the score, then versions and the command."""
-    head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "execute", "seed")}
+    head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", *CONDITIONS, "execute", "seed")}
     tail = {key: about.get(key) for key in ("versions", "command")}
     return {**head, **score(rows), **tail}
 
@@ -67,7 +68,7 @@ def load(folder: str | Path) -> tuple[list[Row], dict[str, Any]]:
     if not rows:
         raise BadInput(f"{folder}: no {ROWS} with rows in it; give a folder that eval.run wrote")
     path = folder / RESULTS
-    about = read_json(path) if path.exists() else {key: rows[0].get(key) for key in ROW_KEYS}  # an interrupted run has rows only
+    about = read_json(path) if path.exists() else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
     return rows, summary(rows, about)
 
 

@@ -44,13 +44,14 @@ class Settings:
     out: str | None
     device: str
     rendering: str | None
+    perturbation: str | None
     size: int | None
     timeout_s: float
     allow: list[str] | None
     expert: str | None = None
 
     def __post_init__(self) -> None:
-        from envs import check_task
+        from envs import PERTURBATIONS, check_task
         from envs.experts import check_expert
         from policy.encoders import ENCODERS
 
@@ -73,6 +74,8 @@ class Settings:
             raise BadInput(f"video={self.video}: must be a number of episodes (0 for none), or failures")
         if self.rendering is not None:
             choose("rendering", self.rendering, ("fast", "exact"))
+        if self.perturbation is not None:
+            choose("perturbation", self.perturbation, PERTURBATIONS)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise BadInput(f"device={self.device}: unknown; valid: auto, cpu, cuda, cuda:0, …")
         for name in self.allow or ():
@@ -120,7 +123,7 @@ def about(settings: Settings, player: Player) -> dict[str, Any]:
     """What `results.json` says beside the score. The command names every setting, so that it means the same when defaults change."""
     chosen = [(field.name, getattr(settings, field.name)) for field in fields(settings)]
     words = [shlex.quote(f"{name}={'[' + ','.join(value) + ']' if isinstance(value, list) else value}") for name, value in chosen if value is not None]
-    keys = ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", "execute", "seed")
+    keys = ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", *results.CONDITIONS, "execute", "seed")
     return {key: getattr(player, key) for key in keys} | {"versions": stamp(), "command": " ".join(["python -m eval.run", *words])}
 
 

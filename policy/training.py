@@ -70,7 +70,7 @@ def finetune(settings: Settings) -> Path:
             out,
             task=settings.task,
             normalisation={"proprio": proprio, "actions": Affine.identity(demos.chunks.shape[-1])},
-            training=_record(settings, demos, steps, seconds),
+            training=_record(settings, demos, streams_name, steps, seconds),
         )
         (out / STATE).unlink()  # nothing is left to resume
         return out
@@ -186,7 +186,7 @@ def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyC
     )
 
 
-def _record(settings: Settings, demos: Demos, steps: int, seconds: float) -> dict[str, Any]:
+def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds: float) -> dict[str, Any]:
     return {
         "task_version": demos.attrs["task_version"],
         "rendering": demos.attrs["rendering"],
@@ -196,6 +196,7 @@ def _record(settings: Settings, demos: Demos, steps: int, seconds: float) -> dic
         "steps": steps,
         "batch": settings.batch,
         "lr": settings.lr,
+        "streams": streams,
         "unfreeze": settings.unfreeze,
         "shift_px": settings.shift_px,
         "seconds": round(seconds, 1),

@@ -8,7 +8,7 @@ import mujoco
 import numpy as np
 
 from envs import task_class
-from envs.demos.looks import Looks
+from envs.looks import Looks
 from envs.demos.scenes import MOTIONS
 from envs.rendering import Renderer, prepare_gl
 from envs.robosuite_env import PHYSICS_ONLY

@@ -124,7 +124,7 @@ class Player:
     def _stage(self, task: str) -> tuple[TaskEnv, Any]:
         if task not in self.stages:
             import envs
-            from envs.demos.looks import Looks
+            from envs.looks import Looks
 
             settings = self.settings
             env = envs.make(task, rendering=settings.rendering, size=settings.size, frame_gap=settings.stride, horizon=1_000_000)

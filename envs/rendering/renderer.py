@@ -56,6 +56,7 @@ class Renderer:
             self._model.vis.quality.offsamples = 0
             self._model.vis.quality.numslices, self._model.vis.quality.numstacks = 24, 10  # of 28 and 16: each leg of the table has 1,800 triangles
         self._followed = [(getattr(self._model, name), getattr(model, name)) for name in FOLLOWED]
+        self._followed += [(getattr(self._model.vis.headlight, name), getattr(model.vis.headlight, name)) for name in ("ambient", "diffuse", "specular")]
         self._groups = self._model.geom_group.copy()
         self._cameras = {model.camera(index).name: index for index in range(model.ncam)}
         self._data = mujoco.MjData(self._model)

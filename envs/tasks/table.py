@@ -12,7 +12,7 @@ from typing import Any
 import mujoco
 import numpy as np
 from robosuite.models.arenas import TableArena
-from robosuite.models.objects import BoxObject
+from robosuite.models.objects import BoxObject, CylinderObject
 from robosuite.models.tasks import ManipulationTask
 
 from envs.tasks.scored import ScoredTask
@@ -36,17 +36,30 @@ SCENE_CAMERA_POS_M = (0.45, 0.0, 1.48)
 SCENE_CAMERA_TARGET_M = (-0.034, 0.0, 0.868)
 SCENE_CAMERA_FOVY_DEG = 33.5
 
+# Things no demonstration shows (perturbation=distractors): they lie in the region or up to 4 cm beside it, own cubes where they would lie anyway.
+STRANGER_MARGIN_M = 0.04
+
 RED, GREEN, BLUE = (0.85, 0.08, 0.08, 1.0), (0.10, 0.65, 0.15, 1.0), (0.10, 0.25, 0.85, 1.0)
+YELLOW, VIOLET = (0.90, 0.75, 0.10, 1.0), (0.50, 0.15, 0.65, 1.0)
 OPEN_FINGERS_M = (0.04, -0.04)
 
 
 @dataclass(frozen=True)
 class Cube:
-    """A cube of a task: its name in the model, half its edge (m) and its colour."""
+    """A cube of a task (or an upright cylinder): its name in the model, half its edge (m) and its colour."""
 
     name: str
     half_size: float
     rgba: tuple[float, float, float, float]
+    is_round: bool = False
+
+    def model(self) -> BoxObject | CylinderObject:
+        if self.is_round:
+            return CylinderObject(name=self.name, size=[self.half_size] * 2, rgba=self.rgba)
+        return BoxObject(name=self.name, size=[self.half_size] * 3, rgba=self.rgba)
+
+
+STRANGERS = (Cube("stranger_yellow", 0.022, YELLOW), Cube("stranger_violet", 0.02, VIOLET, is_round=True))
 
 
 class TableTask(ScoredTask):
@@ -57,7 +70,10 @@ class TableTask(ScoredTask):
     action_names = ("x", "y", "z", "turn_x", "turn_y", "turn_z", "gripper")
     cubes: tuple[Cube, ...] = ()
 
-    def __init__(self, robots: str | Sequence[str] = "Panda", **options: Any) -> None:
+    def __init__(self, robots: str | Sequence[str] = "Panda", strangers: bool = False, **options: Any) -> None:
+        self.own_cubes = self.cubes
+        if strangers:
+            self.cubes = (*self.cubes, *STRANGERS)
         super().__init__(robots, **options)
 
     # ---- the scene
@@ -69,8 +85,7 @@ class TableTask(ScoredTask):
         arena.set_origin([0, 0, 0])
         quat = looking_at(SCENE_CAMERA_POS_M, SCENE_CAMERA_TARGET_M)
         arena.set_camera(SCENE_CAMERA, SCENE_CAMERA_POS_M, quat, {"fovy": str(SCENE_CAMERA_FOVY_DEG)})
-        boxes = [BoxObject(name=cube.name, size=[cube.half_size] * 3, rgba=cube.rgba) for cube in self.cubes]
-        self.model = ManipulationTask(mujoco_arena=arena, mujoco_robots=[robot.robot_model for robot in self.robots], mujoco_objects=boxes)
+        self.model = ManipulationTask(mujoco_arena=arena, mujoco_robots=[robot.robot_model for robot in self.robots], mujoco_objects=[cube.model() for cube in self.cubes])
 
     def _setup_references(self) -> None:
         super()._setup_references()
@@ -91,11 +106,17 @@ class TableTask(ScoredTask):
         low = [REGION_X_M[0], REGION_Y_M[0], -YAW_RAD]
         high = [REGION_X_M[1], REGION_Y_M[1], YAW_RAD]
         while True:
-            poses = rng.uniform(low, high, size=(len(self.cubes), 3))
-            start = {cube.name: pose for cube, pose in zip(self.cubes, poses, strict=True)}
-            gaps = np.linalg.norm(poses[:, None, :2] - poses[None, :, :2], axis=-1) + 10 * np.eye(len(poses))
-            if gaps.min() >= APART_M and self.is_allowed(start):
-                return start
+            poses = rng.uniform(low, high, size=(len(self.own_cubes), 3))
+            start = {cube.name: pose for cube, pose in zip(self.own_cubes, poses, strict=True)}
+            if _apart(poses) and self.is_allowed(start):
+                break
+        strangers = self.cubes[len(self.own_cubes) :]
+        margin = np.array([STRANGER_MARGIN_M, STRANGER_MARGIN_M, 0.0])
+        while strangers:
+            more = rng.uniform(low - margin, high + margin, size=(len(strangers), 3))
+            if _apart(np.concatenate([poses, more])):
+                return start | {cube.name: pose for cube, pose in zip(strangers, more, strict=True)}
+        return start
 
     def is_allowed(self, start: dict[str, np.ndarray]) -> bool:
         """What a task asks of a start beyond the region and the gaps."""
@@ -176,6 +197,11 @@ class TableTask(ScoredTask):
         for cube in self.cubes[1:]:
             state[f"{cube.name}_pos_world"] = self.cube_pos_world(cube.name)
         return state
+
+
+def _apart(poses: np.ndarray) -> bool:
+    gaps = np.linalg.norm(poses[:, None, :2] - poses[None, :, :2], axis=-1) + 10 * np.eye(len(poses))
+    return bool(gaps.min() >= APART_M)
 
 
 def looking_at(position: Sequence[float], target: Sequence[float]) -> np.ndarray:
