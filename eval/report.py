@@ -72,7 +72,10 @@ def find(folders: str | Sequence[str]) -> list[Path]:
 
 
 def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[Entry]:
-    """Entries ordered by task, perturbation and number of demonstrations, best first, each tested against the `baseline` of its group (an encoder, policy or folder name) where there is one."""
+    """Entries ordered by task, perturbation and number of demonstrations, best first.
+
+    Each is tested against the `baseline` (an encoder, policy or folder name) of its own task and conditions, where there is one.
+    """
     entries = [Entry(Path(folder), *load(folder)) for folder in folders]
     entries.sort(key=lambda entry: (entry.group, -entry.results["success"]["rate"], entry.name))
     if baseline is None:
@@ -108,7 +111,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
     notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
     if baseline is not None:
-        notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons beside it (same task and conditions).")
+        notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons of that task and its conditions.")
     return tables.Table(tuple(shown), list(zip(*shown.values(), strict=True)), records, notes)
 
 
@@ -118,7 +121,8 @@ def _record(entry: Entry) -> dict[str, Any]:
     success, error = results["success"], results["position_error_cm"]
     median_ci = error["ci95"] or (None, None)
     return {
-        "task": entry.task, **{name: results.get(name) for name in CONDITIONS}, "policy": entry.name, "checkpoint": results["checkpoint"], "train_seed": results["train_seed"], "seed": results["seed"],
+        "task": entry.task, **{name: results.get(name) for name in CONDITIONS},
+        "policy": entry.name, "checkpoint": results["checkpoint"], "train_seed": results["train_seed"], "seed": results["seed"],
         "episodes": results["episodes"], "success": success["rate"], "success_low": success["ci95"][0], "success_high": success["ci95"][1],
         "error_cm_median": error["median"], "error_cm_low": median_ci[0], "error_cm_high": median_ci[1], "error_cm_p90": error["p90"],
         **{f"within_{limit}_cm": rate for limit, rate in error["within_cm"].items()},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy.config import PolicyConfig, StreamsConfig
-from policy.stored import FORMAT, Stored, find, locate, verify, write_manifest
+from policy.stored import FORMAT, Stored, find, locate, read_streams, verify, write_manifest
 from policy.tensorfile import CONFIG, MODEL, check_tensors, compare_shapes, read_header
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
@@ -164,11 +164,8 @@ def load_fusion(folder: str | Path, grid: tuple[int, int]) -> PixelwiseFusion | 
 def load_streams(folder: str | Path) -> tuple[TwoStreamEncoder, dict[str, Any]]:
     """Pre-trained streams and their record (`size`, `frame_gap`, `streams`, `training`, `sha256`). Raises BadInput."""
     folder = Path(folder)
-    record = read_json(folder / CONFIG)
-    if not isinstance(record, dict) or not all(key in record for key in ("sha256", "size", "streams", "tensors")):
-        raise BadInput(f"{folder / CONFIG}: not the record of streams (sha256, size, streams, tensors)")
+    record = read_streams(folder)
     config = typed(StreamsConfig, record["streams"])
-    check_tensors(folder / MODEL, {"sha256": record["sha256"]}, record["tensors"])
 
     from policy.model import build_streams
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from whatwhere.command import command
-from whatwhere.errors import BadInput, choose, positive
+from whatwhere.errors import BadInput, choose, did_you_mean, positive
 from whatwhere.files import path_name
+
+if TYPE_CHECKING:
+    from policy.dataset import Demos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +76,32 @@ class Settings:
         return Path("outputs/finetune") / f"{path_name(self.task)}_{self.encoder}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"
 
 
-def main(settings: Settings) -> None:
+def main(settings: Settings) -> Path:
+    """Trains, and returns the checkpoint's folder. Raises BadInput."""
+    demos = check(settings)
+    from policy.training import finetune  # torch: nothing that a file can say waits for it
+
+    return finetune(settings, demos)
+
+
+def check(settings: Settings) -> Demos:
+    """The demonstrations. Raises BadInput for those that are missing, damaged or of another task, and for streams that do not fit them."""
+    from policy.dataset import load_demos
+    from policy.encoders import FROM_SCRATCH
+
     if settings.demos is None:
         raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
-    from policy.training import finetune
+    demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
+    if demos.attrs["task"] != settings.task:
+        known = demos.attrs["task"]
+        raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
+    if settings.encoder not in FROM_SCRATCH and settings.streams != "random":
+        from policy.stored import default_streams, read_streams
 
-    finetune(settings)
+        needed, found = read_streams(Path(settings.streams or default_streams()))["size"], demos.attrs["size"]
+        if needed != found:
+            raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; draw them again with envs.demos.render")
+    return demos
 
 
 if __name__ == "__main__":

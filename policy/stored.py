@@ -89,6 +89,15 @@ def default_streams() -> Path:
     raise BadInput("streams: none shipped; give streams=FOLDER (from python -m policy.pretrain) or streams=random")
 
 
+def read_streams(folder: Path) -> dict[str, Any]:
+    """The record of the pre-trained streams in `folder` (`size`, `frame_gap`, `streams`, `training`, `sha256`), whose file was found whole. Raises BadInput."""
+    record = read_json(folder / CONFIG)
+    if not isinstance(record, dict) or not all(key in record for key in ("sha256", "size", "streams", "tensors")):
+        raise BadInput(f"{folder / CONFIG}: not the record of streams (sha256, size, streams, tensors)")
+    check_tensors(folder / MODEL, {"sha256": record["sha256"]}, record["tensors"])
+    return record
+
+
 def read_manifest(root: Path) -> dict[str, Any]:
     """Raises BadInput unless it is a manifest of this format."""
     manifest = read_json(root / MANIFEST)

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from policy.cache import TokenCache, token_cache
 from policy.checkpoint import load_streams, save_pretrained
 from policy.config import PolicyConfig, StreamsConfig
-from policy.dataset import Demos, load_demos, moved_by, shifted
+from policy.dataset import Demos, moved_by, shifted
 from policy.device import autocast, choose_device
 from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
@@ -27,7 +27,6 @@ from policy.resume import load_state, save_state
 from policy.stored import default_streams
 from policy.streams import TwoStreamEncoder
 from policy.transforms import Affine
-from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import claim, owned
 
 if TYPE_CHECKING:
@@ -38,16 +37,11 @@ STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute")  # settings that do not change what is learnt
 
 
-def finetune(settings: Settings) -> Path:
+def finetune(settings: Settings, demos: Demos) -> Path:
     """Trains and saves a checkpoint in `settings.folder`, and returns that folder. A finished run is left as it is."""
-    assert settings.demos is not None
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     out, device = settings.folder, choose_device(settings.device)
-    demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
-    if demos.attrs["task"] != settings.task:
-        known = demos.attrs["task"]
-        raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
     streams, streams_name, stream_config = _streams(settings, demos)
     cached = streams is not None and not settings.unfreeze
     steps = settings.steps or STEPS["cached" if cached else "pictures"]
@@ -160,9 +154,6 @@ def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None,
         config = PolicyConfig(size=int(demos.attrs["size"]))
         return build_streams(config), f"random-{settings.seed}", config.streams
     streams, record = load_streams(settings.streams or default_streams())
-    if record["size"] != demos.attrs["size"]:
-        found, needed = demos.attrs["size"], record["size"]
-        raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; draw them again with envs.demos.render")
     return streams, record["sha256"], StreamsConfig(**record["streams"])
 
 

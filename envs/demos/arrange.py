@@ -8,8 +8,8 @@ import mujoco
 import numpy as np
 
 from envs import task_class
-from envs.looks import Looks
 from envs.demos.scenes import MOTIONS
+from envs.looks import Looks
 from envs.rendering import Renderer, prepare_gl
 from envs.robosuite_env import PHYSICS_ONLY
 from envs.tasks.table import REGION_X_M, REGION_Y_M, TABLE_TOP_M

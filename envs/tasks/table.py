@@ -36,7 +36,7 @@ SCENE_CAMERA_POS_M = (0.45, 0.0, 1.48)
 SCENE_CAMERA_TARGET_M = (-0.034, 0.0, 0.868)
 SCENE_CAMERA_FOVY_DEG = 33.5
 
-# Things no demonstration shows (perturbation=distractors): they lie in the region or up to 4 cm beside it, own cubes where they would lie anyway.
+# Things no demonstration shows (perturbation=distractors): in the region or up to 4 cm beside it, own cubes where they would lie anyway.
 STRANGER_MARGIN_M = 0.04
 
 RED, GREEN, BLUE = (0.85, 0.08, 0.08, 1.0), (0.10, 0.65, 0.15, 1.0), (0.10, 0.25, 0.85, 1.0)
@@ -85,7 +85,9 @@ class TableTask(ScoredTask):
         arena.set_origin([0, 0, 0])
         quat = looking_at(SCENE_CAMERA_POS_M, SCENE_CAMERA_TARGET_M)
         arena.set_camera(SCENE_CAMERA, SCENE_CAMERA_POS_M, quat, {"fovy": str(SCENE_CAMERA_FOVY_DEG)})
-        self.model = ManipulationTask(mujoco_arena=arena, mujoco_robots=[robot.robot_model for robot in self.robots], mujoco_objects=[cube.model() for cube in self.cubes])
+        self.model = ManipulationTask(
+            mujoco_arena=arena, mujoco_robots=[robot.robot_model for robot in self.robots], mujoco_objects=[cube.model() for cube in self.cubes]
+        )
 
     def _setup_references(self) -> None:
         super()._setup_references()

@@ -125,6 +125,8 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
             continue
         curves.follow(figures)
         if done % REPORT_EVERY == 0 or last:
+            figures["gradient_p"] = gradient_share(objective.streams)
+            curves.follow({"gradient_p": figures["gradient_p"]})
             curves.report(done, figures, batches.waited)
         watch.look(objective, done, curves)
         if done % settings.save_every == 0 or last:
@@ -158,6 +160,16 @@ def train_step(
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     return mean(engine.everyones(mean(every))), picture
+
+
+def gradient_share(streams: Any) -> float:
+    """P's share of the gradient that reached the two streams: norm over all its weights, beside M's. nan where none did."""
+
+    def norm(part: nn.Module) -> float:
+        return math.sqrt(sum(float(weights.grad.square().sum()) for weights in part.parameters() if weights.grad is not None))
+
+    p, m = norm(streams.encoder_p), norm(streams.encoder_m)
+    return p / (p + m) if p + m > 0 else math.nan
 
 
 def _plan(settings: Settings, clips: Clips, step: int, held_out: bool = False) -> Plan:

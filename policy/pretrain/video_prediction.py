@@ -4,6 +4,9 @@ P(t) + ΔRGB *is* frame t+k, so with all of M in view this is a copy: its figure
 patches of M are hidden before fusion, so what moved must be told from the few that are left and from the change embedding's numbers. Its figure is
 called *prediction*. And because an image encoder that sees frame t would spare P the work, static samples and a share of the video are decoded
 without it: there P must carry the scene.
+
+Beside the decoder, which may take tokens of any kind apart, a linear map of each token must tell what colours lie where in its patch: of P's in frame t,
+of fused ones in frame t+k (`colour_words`). That puts *where* into tokens in the form in which a head can read it.
 """
 
 from __future__ import annotations
@@ -17,9 +20,10 @@ from torch import Tensor, nn
 
 from policy.channels import m_channels, p_channels
 from policy.fusion.pixelwise import PixelwiseFusion
+from policy.pretrain.colour_words import WORDS, colour_words
 from policy.pretrain.perceptual import Perceptual, pretrained_features
 from policy.pretrain.picture_decoder import PictureDecoder
-from policy.shapes import StreamTokens
+from policy.shapes import StreamTokens, Tokens
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 
@@ -27,6 +31,7 @@ MOVING = 8 / 255  # a pixel that changes by more, in any colour, moves
 MOVING_WEIGHT = 4.0  # extra: few pixels move, and without it the still background is all that is learnt
 COLOUR_WEIGHT = 5.0  # of what is left beside luminance: small, and it tells objects apart
 EDGES_WEIGHT = 0.5
+RARE = 1e-3  # least variance of a word: rare colours count, those that are nowhere do not
 
 
 class VideoPrediction(nn.Module):
@@ -34,7 +39,8 @@ class VideoPrediction(nn.Module):
 
     hidden: share of M's patches that the prediction does not see. unknown: share of samples that see nothing of M, not even its CLS: what can be
     said without change. blind: share of moving samples decoded without the image encoder (static ones always are); with 1 there is none.
-    perceptual: weight of the perceptual distance. image_encoder: a timm model, from random weights or from `image_weights` (.safetensors).
+    words: weight of the colour words, an error of 1 being that of always telling the mean. perceptual: weight of the perceptual distance.
+    image_encoder: a timm model, from random weights or from `image_weights` (.safetensors).
     Raises BadInput.
     """
 
@@ -44,6 +50,7 @@ class VideoPrediction(nn.Module):
         hidden: float = 0.75,
         unknown: float = 0.1,
         blind: float = 0.5,
+        words: float = 0.2,
         perceptual: float = 0.1,
         image_encoder: str = "resnet10t",
         image_weights: str | None = None,
@@ -54,9 +61,10 @@ class VideoPrediction(nn.Module):
         for name, value in (("hidden", hidden), ("unknown", unknown), ("blind", blind)):
             if not 0 <= value <= 1:
                 raise BadInput(f"objective.{name}={value}: must lie in 0…1")
-        if not perceptual >= 0:
-            raise BadInput(f"objective.perceptual={perceptual}: must be at least 0")
-        self.streams, self.hidden, self.unknown, self.blind, self.perceptual = streams, hidden, unknown, blind, perceptual
+        for name, value in (("words", words), ("perceptual", perceptual)):
+            if not value >= 0:
+                raise BadInput(f"objective.{name}={value}: must be at least 0")
+        self.streams, self.hidden, self.unknown, self.blind, self.words, self.perceptual = streams, hidden, unknown, blind, words, perceptual
         self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
         self.mask = nn.Parameter(torch.zeros(streams.dim))
         self.cls_mask = nn.Parameter(torch.zeros(streams.dim))
@@ -66,6 +74,10 @@ class VideoPrediction(nn.Module):
         # fine to coarse as timm gives them; the decoder takes them coarse to fine, beginning at the grid's scale
         channels = list(self.image_encoder.feature_info.channels())[::-1] if self.image_encoder is not None else []  # type: ignore[union-attr]
         self.decoder = PictureDecoder(streams.dim, streams.grid, patch, channels)
+        self.say_p, self.say_fused = nn.Linear(streams.dim, WORDS), nn.Linear(streams.dim, WORDS)
+        for say in (self.say_p, self.say_fused):
+            nn.init.zeros_(say.weight)
+            nn.init.zeros_(say.bias)
         self.distance = Perceptual(perceptual_network, perceptual_weights)
 
     def forward(
@@ -78,8 +90,11 @@ class VideoPrediction(nn.Module):
         hidden = (draw[:, :n] < self.hidden) | unknown[:, None]  # (b, n)
         moves = (now != later).flatten(1).any(1)  # (b,)
         seen = (moves & (draw[:, n + 1] >= self.blind)).nonzero()[:, 0]
-        picture = self.predict(self.streams(m_channels(now, later), p_channels(now)), now, hidden, unknown, seen)
-        loss = picture_loss(picture, later, now) + self.perceptual * self.distance(picture, later)
+        tokens = self.streams(m_channels(now, later), p_channels(now))
+        fused = self.fuse(tokens, hidden, unknown)
+        picture = self.decode(fused, now, seen)
+        words_p, words_fused = self._words_error(self.say_p(tokens.p_patches), now), self._words_error(self.say_fused(fused.placed), later)
+        loss = picture_loss(picture, later, now) + self.perceptual * self.distance(picture, later) + self.words * (words_p + words_fused)
         known, blind = ~unknown, torch.ones(b, dtype=torch.bool, device=now.device).index_fill(0, seen, False)
         with torch.no_grad():
             figures = {
@@ -87,20 +102,28 @@ class VideoPrediction(nn.Module):
                 "prediction_db": moving_db(picture, later, now, known),
                 "blind_db": moving_db(picture, later, now, known & blind),
                 "copy_db": moving_db(now, later, now, known),
+                "words_p": words_p.item(),
+                "words_fused": words_fused.item(),
             }
         return loss, figures, picture
 
-    def predict(
-        self, tokens: StreamTokens, now: Tensor, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"], seen: Tensor | None = None
-    ) -> Float[Tensor, "b 3 h w"]:
-        """Frame t+k without the `hidden` patches of M and, where `unknown`, without its CLS; the samples `seen` have the image encoder's help."""
+    def fuse(self, tokens: StreamTokens, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"]) -> Tokens:
+        """What is known without the `hidden` patches of M and, where `unknown`, without its CLS."""
         m_patches = torch.where(hidden[:, :, None], self.mask.to(tokens.m_patches.dtype), tokens.m_patches)
         m_cls = torch.where(unknown[:, None], self.cls_mask.to(tokens.m_cls.dtype), tokens.m_cls)
-        fused = self.fusion(dataclasses.replace(tokens, m_patches=m_patches, m_cls=m_cls))
+        return self.fusion(dataclasses.replace(tokens, m_patches=m_patches, m_cls=m_cls))
+
+    def decode(self, fused: Tokens, now: Tensor, seen: Tensor | None = None) -> Float[Tensor, "b 3 h w"]:
+        """Frame t+k; the samples `seen` have the image encoder's help."""
         features: list[Tensor] = []
         if self.image_encoder is not None and seen is not None and len(seen):
             features = self.image_encoder(now[seen])[::-1]
         return self.decoder(fused.placed, fused.pooled[:, 0], features, seen if features else None)
+
+    def _words_error(self, told: Float[Tensor, "b n words"], picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+        """Squared error over the variance of each word: 1 for always telling the mean."""
+        true = colour_words(picture, self.streams.grid)
+        return ((told.float() - true).square() / true.var((0, 1)).clamp(min=RARE)).mean()
 
     @torch.no_grad()
     def assess(self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
@@ -111,11 +134,11 @@ class VideoPrediction(nn.Module):
         some = torch.rand(b, n, generator=generator, device=now.device) < self.hidden
         helped = torch.arange(b, device=now.device)
         forms = {
-            "reconstruction_db": self.predict(tokens, now, some & False, none, helped),
-            "prediction_db": self.predict(tokens, now, some, none, helped),
-            "blind_prediction_db": self.predict(tokens, now, some, none),
-            "without_change_db": self.predict(tokens, now, some | True, every, helped),
-            "blind_without_change_db": self.predict(tokens, now, some | True, every),
+            "reconstruction_db": self.decode(self.fuse(tokens, some & False, none), now, helped),
+            "prediction_db": self.decode(self.fuse(tokens, some, none), now, helped),
+            "blind_prediction_db": self.decode(self.fuse(tokens, some, none), now),
+            "without_change_db": self.decode(self.fuse(tokens, some | True, every), now, helped),
+            "blind_without_change_db": self.decode(self.fuse(tokens, some | True, every), now),
             "copy_db": now,
         }
         return {name: moving_db(picture, later, now) for name, picture in forms.items()}, forms["blind_prediction_db"]

@@ -22,6 +22,7 @@ from policy.cache import shift_table, token_cache
 from policy.channels import m_channels, p_channels
 from policy.dataset import load_demos, moved_by, shifted
 from policy.finetune import Settings
+from policy.finetune import main as finetune
 from policy.pretrain.clips import Clips
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
@@ -127,14 +128,14 @@ def test_cached_tokens_are_what_the_streams_say(demos: Path, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("changes", [{}, {"encoder": "avg_early"}, {"encoder": "cnn_keypoints"}, {"unfreeze": True}])
 def test_training_writes_a_checkpoint_that_loads(demos: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    out = training.finetune(settings(demos, tmp_path / "out", **changes))
+    out = finetune(settings(demos, tmp_path / "out", **changes))
     loaded = checkpoint.load(out)
     assert loaded.config["training"]["start_hashes"] == [f"{i:016x}" for i in range(3)]
     assert loaded.policy.config.encoder == changes.get("encoder", "pixelwise")
 
 
 def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = training.finetune(settings(demos, tmp_path / "whole", m_dropout=0.5))
+    whole = finetune(settings(demos, tmp_path / "whole", m_dropout=0.5))
     save = training.save_state
 
     def die(path: Path, step: int, *rest: Any) -> None:
@@ -144,10 +145,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Pa
 
     monkeypatch.setattr(training, "save_state", die)
     with pytest.raises(KeyboardInterrupt):
-        training.finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
+        finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
     assert not (tmp_path / "broken" / "config.json").exists()
     monkeypatch.setattr(training, "save_state", save)
-    again = training.finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
+    again = finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
     assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
 
 
@@ -165,15 +166,26 @@ def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Pa
 )
 def test_bad_input_is_refused(demos: Path, tmp_path: Path, words: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput) as refusal:
-        training.finetune(settings(demos, tmp_path / "out", **words))
+        finetune(settings(demos, tmp_path / "out", **words))
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
+def test_refusals_wait_for_no_torch(demos: Path) -> None:
+    """Under load its import alone takes longer than a user should wait for "no such file"."""
+    program = "import sys, runpy\ntry: runpy.run_module('policy.finetune', run_name='__main__')\nfinally: print('torch' in sys.modules)"
+    for words in (["num_demos=4"], ["streams=nowhere", "num_demos=3"], ["task=stack_centered", "num_demos=3"]):
+        task = [] if any(word.startswith("task=") for word in words) else ["task=pick_at_xy"]
+        done = subprocess.run([sys.executable, "-c", program, *task, f"demos={demos}", *words], capture_output=True, text=True)
+        assert done.returncode == 2, done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert done.stdout.strip() == "False", words
+
+
 def test_other_settings_in_the_same_folder_are_refused(demos: Path, tmp_path: Path) -> None:
-    training.finetune(settings(demos, tmp_path / "out"))
+    finetune(settings(demos, tmp_path / "out"))
     with pytest.raises(BadInput, match="other settings"):
-        training.finetune(settings(demos, tmp_path / "out", lr=0.5))
+        finetune(settings(demos, tmp_path / "out", lr=0.5))
 
 
 def test_mixed_demonstrations_are_refused(tmp_path: Path) -> None:
