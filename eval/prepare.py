@@ -91,14 +91,10 @@ def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> No
 def _check_starts(settings: Settings, name: str, training: dict[str, Any]) -> None:
     """Raises BadInput if the evaluation would hold a start of the demonstrations, by seed and episode. (By hash the workers look at every start.)"""
     episodes = range(settings.first, settings.first + settings.episodes)
-    if training.get("demos_seed") != settings.seed:
-        return
-    trained = training.get("demos_episodes")
-    shared = sorted(set(trained) & set(episodes)) if trained is not None else list(episodes)
+    shared = sorted(episode for seed, episode in training.get("demo_starts", ()) if seed == settings.seed and episode in episodes)
     if shared:
-        which = f"episode {shared[0]} of it is" if trained is not None else "its episodes are"
         raise BadInput(
-            f"seed={settings.seed}: {name} was trained on demonstrations of this seed, {which} among them; choose another seed= "
+            f"seed={settings.seed}: {name} was trained on demonstrations of this seed, episode {shared[0]} of it is among them; choose another seed= "
             f"(reported figures: 200000 and up), or allow=[{TRAINING_START}]"
         )
 

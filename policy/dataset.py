@@ -25,7 +25,7 @@ class Demos:
     instruction: str
     attrs: dict
     init_hashes: tuple[str, ...]
-    episodes: tuple[int, ...]  # numbers of the starts, beside `attrs["seed"]`
+    starts: tuple[tuple[int, int], ...]  # (seed, episode) of those that know theirs
     digest: str
 
     def __len__(self) -> int:
@@ -40,7 +40,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int) -> Demos:
     paths = episode_paths(folder)
     if len(paths) < num_demos:
         raise BadInput(f"demos={folder}: holds {len(paths)} episodes, num_demos={num_demos} asks for more; collect more or lower num_demos")
-    frames, previous, proprio, chunks, valid, hashes, numbers = [], [], [], [], [], [], []
+    frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
     digest, attrs, instruction, start = hashlib.sha256(), None, "", 0
     for path in paths[:num_demos]:
         episode = read_episode(path)
@@ -57,7 +57,8 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int) -> Demos:
         chunks.append(episode.actions[np.minimum(future, length - 1)])
         valid.append(future < length)
         hashes.append(str(episode.attrs["init_hash"]))
-        numbers.append(int(episode.attrs["episode"]))
+        if episode.attrs.get("seed") is not None and episode.attrs.get("episode") is not None:
+            starts.append((int(episode.attrs["seed"]), int(episode.attrs["episode"])))
         for array in (frames[-1], episode.actions, proprio[-1]):
             digest.update(np.ascontiguousarray(array).tobytes())
         start += length
@@ -71,13 +72,13 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int) -> Demos:
         instruction=instruction,
         attrs=attrs,
         init_hashes=tuple(hashes),
-        episodes=tuple(numbers),
+        starts=tuple(starts),
         digest=digest.hexdigest()[:16],
     )
 
 
 def _same(path: Path, known: dict | None, attrs: dict) -> None:
-    for key in ("task", "task_version", "seed", "rendering", "size", "cameras", "frame_gap", "control_hz"):
+    for key in ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz"):
         if known is not None and known[key] != attrs[key]:
             raise BadInput(f"{path}: {key}={attrs[key]}, but the episodes before it have {key}={known[key]}; do not mix them in one folder")
 

@@ -192,7 +192,6 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "shift_px": settings.shift_px,
         "seconds": round(seconds, 1),
         "demos_digest": demos.digest,
-        "demos_seed": demos.attrs.get("seed"),
-        "demos_episodes": list(demos.episodes),
+        "demo_starts": [list(start) for start in demos.starts],
         "start_hashes": list(demos.init_hashes),
     }

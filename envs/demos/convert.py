@@ -1,5 +1,7 @@
 """`python -m envs.demos.convert src=SRC out=DST to=robomimic|lerobot|folder`: demonstrations in the formats that others read, and back.
 
+src=[A,B] joins several, in that order.
+
 The source's format is recognised. Between formats of this package everything comes back bit by bit, but for pictures=video, which has loss.
 """
 
@@ -12,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from envs.demos.episodes import Episode
-from envs.demos.formats import FORMATS, Reading, Source, Writing, module_of, open_source
+from envs.demos.formats import FORMATS, Reading, Source, Writing, module_of
+from envs.demos.formats.joined import Joined
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import sha256
@@ -24,7 +27,7 @@ PICTURES = ("image", "video")
 class Settings:
     """What `envs/conf/convert.yaml` describes. Raises BadInput for values that cannot be."""
 
-    src: str
+    src: str | list[str]
     out: str
     to: str
     n: int | None
@@ -50,9 +53,16 @@ class Settings:
         for name in ("cameras", "proprio", "draw"):
             if getattr(self, name) == ():
                 raise BadInput(f"{name}=[]: name at least one")
-        source, target = Path(self.src).resolve(), Path(self.out).resolve()
-        if source == target or target.is_relative_to(source) or source.is_relative_to(target):
-            raise BadInput(f"out={self.out}: is or is inside the demonstrations themselves, or they in it; choose another out=")
+        if not self.sources:
+            raise BadInput("src=[]: name at least one")
+        for source in (Path(one).resolve() for one in self.sources):
+            target = Path(self.out).resolve()
+            if source == target or target.is_relative_to(source) or source.is_relative_to(target):
+                raise BadInput(f"out={self.out}: is or is inside the demonstrations themselves, or they in it; choose another out=")
+
+    @property
+    def sources(self) -> list[str]:
+        return [self.src] if isinstance(self.src, str) else self.src
 
     @property
     def reading(self) -> Reading:
@@ -66,7 +76,9 @@ class Settings:
         """What the output depends on, so that the same command finds its own and another is refused."""
         own = {"lerobot": ("pictures", "crf"), "robomimic": ("valid",), "folder": ()}[self.to]
         names = (*own, "n", "task", "instruction", "cameras", "proprio", "size", "draw")
-        return {"kind": "converted demonstrations", "to": self.to, "sha256": content_hash(Path(self.src))} | {name: getattr(self, name) for name in names}
+        hashes = [content_hash(Path(one)) for one in self.sources]
+        given = {name: getattr(self, name) for name in names}
+        return {"kind": "converted demonstrations", "to": self.to, "sha256": hashes[0] if len(hashes) == 1 else hashes} | given
 
 
 class First:
@@ -97,7 +109,7 @@ def content_hash(path: Path) -> str:
 
 def main(settings: Settings) -> None:
     out = Path(settings.out)
-    with open_source(settings.src, settings.reading) as source:
+    with Joined(settings.sources, settings.reading) as source:
         first: Any = First(source, settings.n)
         module_of(settings.to).write(out, first, settings.writing, settings.content())
         print(f"{len(first)} demonstrations in {out} ({settings.to}); look at them with: python -m envs.demos.inspect demos={shlex.quote(str(out))}")

@@ -10,4 +10,3 @@ class StackCenteredExpert(CarryExpert):
 
     clearance_m = 0.035
     obstacle_m = 0.08
-    near_m = 0.006

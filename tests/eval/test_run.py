@@ -93,7 +93,7 @@ def checkpoint(tmp_path_factory):
     config = PolicyConfig(encoder="cnn_avg", proprio_dim=10)
     normal = {"proprio": config.proprio_dim, "actions": config.action_dim}
     folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    training = {"task_version": "0", "rendering": "fast", "train_seed": 3, "demos_seed": 7, "demos_episodes": [0, 1, 4], "start_hashes": ["00ff"]}
+    training = {"task_version": "0", "rendering": "fast", "train_seed": 3, "demo_starts": [[7, 0], [7, 1], [7, 4]], "start_hashes": ["00ff"]}
     identity = {key: Affine(np.zeros(dim, np.float32), np.ones(dim, np.float32)) for key, dim in normal.items()}
     return save_pretrained(build(config), folder, task="pick_at_xy", normalisation=identity, training=training)
 

@@ -31,10 +31,10 @@ from whatwhere.settings import parse
 SIZE, GAP, CAMERAS = 32, 4, ["agentview", "robot0_eye_in_hand"]
 
 
-def episode(steps: int, seed: int, **attrs: Any) -> Episode:
-    rng = np.random.default_rng(seed)
+def episode(steps: int, number: int, **attrs: Any) -> Episode:
+    rng = np.random.default_rng(number)
     facts = {
-        "task": "pick_at_xy", "task_version": "0", "init_hash": f"{seed:016x}", "seed": 0, "episode": seed, "rendering": "fast", "size": SIZE,
+        "task": "pick_at_xy", "task_version": "0", "init_hash": f"{number:016x}", "seed": 0, "episode": number, "rendering": "fast", "size": SIZE,
         "cameras": CAMERAS, "frame_gap": GAP, "control_hz": 20, "horizon": 100, "versions": {}, "model_file": "<mujoco/>", "env_name": "PickAtXY",
     }  # fmt: skip
     return Episode(
@@ -186,6 +186,12 @@ def test_other_settings_in_the_same_folder_are_refused(demos: Path, tmp_path: Pa
     finetune(settings(demos, tmp_path / "out"))
     with pytest.raises(BadInput, match="other settings"):
         finetune(settings(demos, tmp_path / "out", lr=0.5))
+
+
+def test_demonstrations_of_several_seeds_go_together(tmp_path: Path) -> None:
+    write_episode(tmp_path / "episode_0.hdf5", episode(6, 0))
+    write_episode(tmp_path / "episode_1.hdf5", episode(6, 1, seed=5))
+    assert load_demos(tmp_path, 2, 4).starts == ((0, 0), (5, 1))
 
 
 def test_mixed_demonstrations_are_refused(tmp_path: Path) -> None:

@@ -49,6 +49,18 @@ def test_there_and_back_is_the_same(folder: Path, tmp_path: Path, to: str) -> No
         assert one.read_bytes() == other.read_bytes()
 
 
+def test_several_sources_are_joined(folder: Path, tmp_path: Path) -> None:
+    one, two = run(folder, tmp_path / "one.hdf5", "robomimic", "n=2"), run(folder, tmp_path / "two", "lerobot")
+    settings = parse("envs.conf", "convert", convert.Settings, [f"src=[{one},{two}]", f"out={tmp_path / 'both'}", "to=folder"])
+    convert.main(settings)
+    convert.main(settings)  # there already
+    own = [read_episode(path) for path in episode_paths(folder)]
+    for episode, expected in zip(read(tmp_path / "both"), [*own[:2], *own], strict=True):
+        assert_same(episode, expected)
+    with pytest.raises(BadInput, match="inside the demonstrations themselves"):
+        parse("envs.conf", "convert", convert.Settings, [f"src=[{one},{two}]", f"out={two}/both", "to=folder"])
+
+
 def test_from_one_foreign_format_to_the_other(folder: Path, tmp_path: Path) -> None:
     lerobot = run(run(folder, tmp_path / "a.hdf5", "robomimic"), tmp_path / "b", "lerobot")
     for episode, path in zip(read(lerobot), episode_paths(folder), strict=True):

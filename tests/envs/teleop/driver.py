@@ -45,7 +45,7 @@ class Running:
             device.open(env)
             self.said: list[str] = []
             attrs = {"source": "browser", "noise": 0.0}
-            self.session = Session(env, device, Starts(folder), n=n, seed=0, attrs=attrs, say=self.said.append, **{"view": 96, **options})
+            self.session = Session(env, device, Starts(folder), n=n, seed=options.pop("seed", 0), attrs=attrs, say=self.said.append, **{"view": 96, **options})
             self.url = device.url
         except BaseException as error:  # told in the other thread
             self._failure = error
