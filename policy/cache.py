@@ -45,7 +45,7 @@ def token_cache(
     key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}".encode()).hexdigest()[:16]
     folder = Path(root) / key
     folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder):
+    with owned(folder, wait=True):  # another training that needs the same tokens computes them
         if not (folder / "index.json").exists():
             try:
                 _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device)

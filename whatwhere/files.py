@@ -104,8 +104,11 @@ def sha256(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def owned(folder: str | Path) -> Iterator[Path]:
-    """Holds `folder` for this process (advisory lock) and clears half-written files of killed ones. Raises BadInput if another process holds it."""
+def owned(folder: str | Path, wait: bool = False) -> Iterator[Path]:
+    """Holds `folder` for this process (advisory lock) and clears half-written files of killed ones.
+
+    Where another process holds it: waits for that one to end, or raises BadInput.
+    """
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +117,7 @@ def owned(folder: str | Path) -> Iterator[Path]:
         raise BadInput(f"out={folder}: cannot be written ({error.strerror})") from None
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             raise BadInput(f"out={folder}: another process is writing to this folder; wait for it or choose another out=") from None
         clear_leftovers(folder)

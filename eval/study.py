@@ -1,0 +1,189 @@
+"""`python -m eval.study study=few_demos`: a plan of trainings and evaluations, carried out by the commands of this package, and one table of all of it.
+
+A cell of the plan is one policy: `policy.finetune`, then `eval.run` for every perturbation. Each is a process of its own, `jobs` cells at a time. What is
+there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line a cell: one job of a cluster each.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from eval import tables
+from eval.progress import duration
+from eval.report import collect, make_table
+from eval.results import RESULTS
+from whatwhere.command import command
+from whatwhere.errors import BadInput, choose, did_you_mean, positive
+from whatwhere.files import owned, path_name
+from whatwhere.settings import parse
+
+PARTS = ("tasks", "methods", "num_demos", "train_seeds", "perturbations", "baseline")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One policy of a plan: where it is trained, and the commands that make and evaluate it."""
+
+    task: str
+    method: str
+    options: dict[str, Any]  # of policy.finetune
+    num_demos: int
+    train_seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `eval/conf/study.yaml` describes; `study` is a file of `eval/conf/study/`, a part of it `study.KEY=…`. Raises BadInput before any job starts."""
+
+    study: dict[str, Any]
+    out: str
+    demos: str
+    episodes: int
+    seed: int
+    jobs: int
+    plan: bool
+
+    def __post_init__(self) -> None:
+        from envs import PERTURBATIONS, check_task
+
+        for name in self.study:
+            choose("study", name, PARTS)
+        for name, least in (("episodes", 1), ("seed", 0), ("jobs", 1)):
+            positive(name, getattr(self, name), least)
+        for name in PARTS[:5]:
+            if not self.study.get(name):
+                raise BadInput(f"study.{name}: missing; name at least one")
+        for task in self.study["tasks"]:
+            check_task(task, "study.tasks")
+        for perturbation in self.study["perturbations"]:
+            if perturbation is not None:
+                choose("study.perturbations", perturbation, PERTURBATIONS)
+        if self.study.get("baseline") is not None:
+            encoders = [(options or {}).get("encoder", method) for method, options in self.study["methods"].items()]
+            if self.study["baseline"] not in encoders:
+                hint = did_you_mean(str(self.study["baseline"]), encoders)
+                raise BadInput(f"study.baseline={self.study['baseline']}: no method has it; there are {', '.join(encoders)}{hint}")
+        from policy.finetune import Settings as Finetune
+
+        for cell in self.cells():
+            parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
+
+    def cells(self) -> Iterator[Cell]:
+        """In the order in which they are begun: the largest numbers of demonstrations first, since they take longest."""
+        study = self.study
+        for num_demos, task, train_seed, (method, options) in product(
+            sorted(study["num_demos"], reverse=True), study["tasks"], study["train_seeds"], study["methods"].items()
+        ):
+            yield Cell(task, method, {"encoder": method, **(options or {})}, num_demos, train_seed)
+
+    def folder(self, task: str) -> str:
+        return str(Path(self.demos) / path_name(task))
+
+    def collect(self, task: str) -> list[str]:
+        return _python("envs.demos.collect", task=task, n=max(self.study["num_demos"]), seed=0, out=self.folder(task))
+
+    def train(self, cell: Cell) -> list[str]:
+        threads = {"num_threads": 1} if self.jobs > 1 else {}
+        given = {"demos": self.folder(cell.task), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": f"{self.out}/policies/{cell.name}"}
+        return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
+
+    def rows(self, cell: Cell, perturbation: str | None) -> Path:
+        return Path(self.out) / "rows" / (cell.name + (f"_{perturbation}" if perturbation else ""))
+
+    def evaluate(self, cell: Cell, perturbation: str | None) -> list[str]:
+        given: dict[str, Any] = {"checkpoint": f"{self.out}/policies/{cell.name}", "episodes": self.episodes, "seed": self.seed, "video": 0}
+        given |= {"perturbation": perturbation} if perturbation else {}
+        return _python("eval.run", task=cell.task, **given, out=str(self.rows(cell, perturbation)))
+
+    def commands(self, cell: Cell) -> list[list[str]]:
+        return [self.train(cell), *(self.evaluate(cell, perturbation) for perturbation in self.study["perturbations"])]
+
+    def is_done(self, cell: Cell) -> bool:
+        return all((self.rows(cell, perturbation) / RESULTS).exists() for perturbation in self.study["perturbations"])
+
+
+def main(settings: Settings) -> None:
+    cells = list(settings.cells())
+    if settings.plan:
+        for task in settings.study["tasks"]:
+            print(_shell([settings.collect(task)]))
+        for cell in cells:
+            print(_shell(settings.commands(cell)))
+        return
+    with owned(Path(settings.out)):
+        for task in settings.study["tasks"]:
+            _run(settings.collect(task))
+        failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
+    folders = [settings.rows(cell, perturbation) for cell in cells if settings.is_done(cell) for perturbation in settings.study["perturbations"]]
+    if folders:
+        table = make_table(collect(folders, settings.study.get("baseline")), settings.study.get("baseline"))
+        print(tables.terminal(table))
+        tables.write(table, settings.out, "study")
+        print(f"wrote study.csv, study.tex and study.md to {settings.out}")
+    if failed:
+        print("\n".join(failed), file=sys.stderr)
+        raise SystemExit(1)
+
+
+def _carry_out(settings: Settings, todo: list[Cell], total: int) -> list[str]:
+    """Returns a line for each cell that failed."""
+    began, failed = time.monotonic(), []
+    print(f"{total - len(todo)} of {total} policies are there already" if len(todo) < total else f"{total} policies to train and evaluate", flush=True)
+    pool = ThreadPoolExecutor(settings.jobs)
+    try:
+        running = {pool.submit(_cell, settings, cell): cell for cell in todo}
+        for done, future in enumerate(as_completed(running), 1):
+            said = future.result()
+            left = (time.monotonic() - began) / done * (len(todo) - done)
+            print(f"{total - len(todo) + done}/{total} {running[future].name}: {said} · {duration(left)} left", flush=True)
+            failed += [f"{running[future].name}: {said}"] if said.startswith("failed") else []
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return failed
+
+
+def _cell(settings: Settings, cell: Cell) -> str:
+    """Trains and evaluates; returns what is to be said of it."""
+    try:
+        return [_run(words) for words in settings.commands(cell)][-1]
+    except Failed as error:
+        return f"failed: {error}"
+
+
+class Failed(Exception):
+    """A command ended with an error; its last line."""
+
+
+def _run(words: list[str]) -> str:
+    """Runs a command to its end and returns the last line that it printed. Raises Failed."""
+    threads = {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "LP_NUM_THREADS")}
+    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | threads)
+    if done.returncode:
+        raise Failed(f"{' '.join(words[1:])}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return (done.stdout.strip().splitlines() or [""])[-1]
+
+
+def _python(module: str, **options: Any) -> list[str]:
+    return [sys.executable, "-m", module, *(f"{key}={'null' if value is None else value}" for key, value in options.items())]
+
+
+def _shell(commands: list[list[str]]) -> str:
+    return " && ".join(shlex.join(["python", *words[1:]]) for words in commands)
+
+
+if __name__ == "__main__":
+    command("eval.conf", "study", Settings, main)
