@@ -131,7 +131,9 @@ def save_streams(
             path.write_bytes(data)
         sizes = config.to_dict()
         record = {"format": FORMAT, "sha256": digest, "size": config.size, "frame_gap": config.frame_gap, "streams": sizes["streams"], "tensors": tensors}
-        write_json(folder / CONFIG, record | {"training": dict(training or {}), "versions": stamp()})
+        record |= {"training": dict(training or {}), "versions": stamp()}
+        write_text(folder / "README.md", streams_card(record))
+        write_json(folder / CONFIG, record)
     return digest
 
 
@@ -202,6 +204,33 @@ def _score_line(score: Mapping[str, Any]) -> str:
         f"Success {success['rate']:.3f} [{low:.3f}, {high:.3f}] (Wilson 95 %){median}, "
         f"{score['episodes']} episodes of seed {score['seed']}: `python -m eval.run`, run once."
     )
+
+
+def streams_card(record: Mapping[str, Any]) -> str:
+    """README.md of pre-trained streams: what they are, on what, how long and by which command they were trained, and what was measured meanwhile."""
+    sizes, training = record["streams"], record["training"]
+    settings = training.get("settings", {})
+    chosen = {name: value for name, value in settings.items() if value is not None and not isinstance(value, dict)}
+    chosen |= {f"objective.{name}": value for name, value in settings.get("objective", {}).items() if name != "name" and value is not None}
+    words = [f"{name}={value}" for name, value in chosen.items() if name not in ("out", "preset")]
+    took = f" It took {training['seconds'] / 60:.0f} minutes with num_threads={settings.get('num_threads')}." if "seconds" in training else ""
+    figures = "\n".join(f"* {name}: {value:.4g}" for name, value in training.get("figures", {}).items())
+    return f"""# Streams {record["sha256"][:16]}
+
+Two small vision transformers of the `whatwhere` package: M sees what changed between two frames, P what is where in one. Pictures of {record["size"]} px, patches of
+{sizes["patch"]}, {sizes["dim"]} channels, {sizes["depth"]} blocks, {sizes["heads"]} heads, stem {sizes["stem"]}; fp16. The fusion that was trained with them lies beside them, if there was one.
+
+## Training
+{settings.get("steps", "?")} steps of {settings.get("batch", "?")} pairs of frames, without action labels.{took}
+Data: {training.get("footage", "not recorded")} (`data={settings.get("data", "?")}`).
+
+    python -m policy.pretrain {" ".join(words)}
+
+## Figures
+Running means of training batches, then `held_out/` (clips that were never trained on) and `probe/` (centimetres, see docs/probes.md), as last measured.
+
+{figures or "Not recorded."}
+"""
 
 
 def card(config: Mapping[str, Any]) -> str:

@@ -27,13 +27,13 @@ class Settings:
 def main(settings: Settings) -> None:
     assert settings.checkpoint is not None
     assert settings.results is not None
-    from policy.checkpoint import load, load_streams, save_pretrained, save_streams, write_manifest
+    from policy.checkpoint import load, load_fusion, load_streams, save_pretrained, save_streams, write_manifest
     from policy.config import PolicyConfig, StreamsConfig
 
     if settings.streams is not None:  # with the record of their pre-training, which a policy's own copy does not have
         streams, record = load_streams(settings.streams)
         config = PolicyConfig(size=record["size"], frame_gap=record["frame_gap"], streams=StreamsConfig(**record["streams"]))
-        save_streams(streams, settings.root, config, record["training"])
+        save_streams(streams, settings.root, config, record["training"], load_fusion(settings.streams, streams.grid))
     loaded = load(settings.checkpoint)
     score = score_of(Path(settings.results) / "results.json", loaded.sha256)
     folder = Path(settings.root) / path_name(loaded.config["task"]) / loaded.policy.config.encoder

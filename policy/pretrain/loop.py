@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import math
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,14 @@ from policy.pretrain.watch import Collapsed, Watch
 from policy.resume import load_state, save_state
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput, did_you_mean
-from whatwhere.files import claim, owned
+from whatwhere.files import claim, owned, read_json, write_json
 
 if TYPE_CHECKING:
     from policy.pretrain.settings import Settings
 
 REPORT_EVERY = 20  # steps
 STATE = "state.safetensors"
+CLOCK = "seconds.json"  # how long it took until then; not in the state, which is the same for every run
 
 
 def pretrain(settings: Settings) -> Path | None:
@@ -66,6 +68,7 @@ def pretrain(settings: Settings) -> Path | None:
             return None
         sizes = StreamsConfig(**_sizes(settings))  # type: ignore[arg-type]
         training = {"settings": dataclasses.asdict(settings), "init_sha256": begun, "footage": record["footage"], "figures": figures}
+        training |= read_json(out / CLOCK) if (out / CLOCK).exists() else {}
         name = save_streams(objective.streams, out, PolicyConfig(size=clips.size, streams=sizes), training, objective.fusion)
         print(out / "streams" / name[:16])
         return out / "streams" / name[:16]
@@ -115,6 +118,7 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
     rows = settings.batch // engine.world
     mine = slice(engine.rank * rows, (engine.rank + 1) * rows)
     batches = Batches(clips, lambda step: _plan(settings, clips, step).rows(mine), range(begin, settings.steps), settings.loaders)
+    before, clock = (read_json(out / CLOCK)["seconds"] if begin and (out / CLOCK).exists() else 0), time.monotonic()
     for step, pair in enumerate(batches, begin):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(step, settings.steps, settings.warmup)
@@ -131,6 +135,7 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
         watch.look(objective, done, curves)
         if done % settings.save_every == 0 or last:
             save_state(out / STATE, done, {"model": objective}, optimizer, {"looked": watch.figures})
+            write_json(out / CLOCK, {"seconds": round(before + time.monotonic() - clock)})
             pictures(out / "pictures.png", now, later, picture)
     if curves is None:
         return {}

@@ -94,7 +94,9 @@ def test_held_out_figures_are_stored_and_do_not_touch_the_training(data: Path, w
 
 
 def test_what_is_kept_is_streams_and_fusion_and_nothing_of_the_decoder(whole: Path) -> None:
-    assert {path.name for path in whole.iterdir()} == {"model.safetensors", "config.json", "fusion.safetensors", "fusion.json"}
+    assert {path.name for path in whole.iterdir()} == {"model.safetensors", "config.json", "fusion.safetensors", "fusion.json", "README.md"}
+    card = (whole / "README.md").read_text()
+    assert "python -m policy.pretrain data=" in card and "held_out/prediction_db" in card and "It took 0 minutes" in card
     names = [*load_file(whole / "model.safetensors"), *load_file(whole / "fusion.safetensors")]
     assert all(name.split(".")[0] in ("encoder_m", "encoder_p", "patches", "cls") for name in names)
     streams, record = load_streams(whole)
