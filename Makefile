@@ -58,7 +58,7 @@ test: setup
 	@$(PY) -m pytest -q -m 'not slow' -n 2 --dist loadfile $(ARGS)
 
 test-slow: setup
-	@$(PY) -m pytest -q $(ARGS)
+	@$(PY) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # robomimic's and LeRobot's own loaders, in .venv-interop: a layer over .venv, so torch is not installed twice and .venv stays as it is.
 # Needs the network once; afterwards the same command runs offline. LeRobot decodes video with the system's ffmpeg.

@@ -83,11 +83,10 @@ class Settings:
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 
     def cells(self) -> Iterator[Cell]:
-        """In the order in which they are begun: the largest numbers of demonstrations first, since they take longest."""
+        """In the order in which they are begun: what takes longest first, and side by side what needs other tokens."""
         study = self.study
-        for num_demos, task, train_seed, (method, options) in product(
-            sorted(study["num_demos"], reverse=True), study["tasks"], study["train_seeds"], study["methods"].items()
-        ):
+        numbers = sorted(study["num_demos"], reverse=True)
+        for num_demos, train_seed, (method, options), task in product(numbers, study["train_seeds"], study["methods"].items(), study["tasks"]):
             yield Cell(task, method, {"encoder": method, **(options or {})}, num_demos, train_seed)
 
     def folder(self, task: str) -> str:
