@@ -217,8 +217,9 @@ def streams_card(record: Mapping[str, Any]) -> str:
     figures = "\n".join(f"* {name}: {value:.4g}" for name, value in training.get("figures", {}).items())
     return f"""# Streams {record["sha256"][:16]}
 
-Two small vision transformers of the `whatwhere` package: M sees what changed between two frames, P what is where in one. Pictures of {record["size"]} px, patches of
-{sizes["patch"]}, {sizes["dim"]} channels, {sizes["depth"]} blocks, {sizes["heads"]} heads, stem {sizes["stem"]}; fp16. The fusion that was trained with them lies beside them, if there was one.
+Two small vision transformers of the `whatwhere` package: M sees what changed between two frames, P what is where in one.
+Pictures of {record["size"]} px, patches of {sizes["patch"]}, {sizes["dim"]} channels, {sizes["depth"]} blocks, {sizes["heads"]} heads, stem {sizes["stem"]}; fp16.
+The fusion that was trained with them lies beside them, if there was one.
 
 ## Training
 {settings.get("steps", "?")} steps of {settings.get("batch", "?")} pairs of frames, without action labels.{took}

@@ -31,6 +31,9 @@ class PlaceLeftOf(TableTask):
         room = reference[1] + FAR_M * LEFT_WORLD[1] >= REGION_Y_M[0]
         return room and not is_beside(target, reference, LEFT_WORLD, NEAR_M, FAR_M, ACROSS_M)
 
+    def goals(self, start: dict[str, np.ndarray]) -> np.ndarray:
+        return start["reference"][None] + SPOT_M * np.asarray(LEFT_WORLD)
+
     def is_success(self) -> bool:
         target = self.cube_pos_world("target")
         return (

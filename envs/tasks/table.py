@@ -116,13 +116,17 @@ class TableTask(ScoredTask):
         margin = np.array([STRANGER_MARGIN_M, STRANGER_MARGIN_M, 0.0])
         while strangers:
             more = rng.uniform(low - margin, high + margin, size=(len(strangers), 3))
-            if _apart(np.concatenate([poses, more])):
+            if _apart(np.concatenate([poses, more])) and _apart(np.concatenate([self.goals(start), more])):
                 return start | {cube.name: pose for cube, pose in zip(strangers, more, strict=True)}
         return start
 
     def is_allowed(self, start: dict[str, np.ndarray]) -> bool:
         """What a task asks of a start beyond the region and the gaps."""
         return True
+
+    def goals(self, start: dict[str, np.ndarray]) -> np.ndarray:
+        """(n, 3): x, y (m) and any yaw of places where something is to be put; strangers keep away from them."""
+        return np.zeros((0, 3))
 
     def set_start(self, start: dict[str, np.ndarray]) -> None:
         """Puts the cubes on the table and opens the gripper (half open, as robosuite leaves it, it looks as if it held a cube)."""

@@ -70,6 +70,8 @@ def test_strangers_lie_beside_what_the_task_has(task: str) -> None:
                 assert np.allclose(own[name], info[name], atol=1e-6), "own things lie where they would lie anyway"
         for a, b in itertools.combinations(names, 2):
             assert np.linalg.norm(info[a][:2] - info[b][:2]) > APART_M - 1e-3
+        if "privileged/goal_pos_world" in info and task == "place_left_of":
+            assert all(np.linalg.norm(info[f"privileged/{cube.name}_pos_world"] - info["privileged/goal_pos_world"]) > APART_M - 2e-3 for cube in STRANGERS)
     assert not any(success)
 
 
