@@ -218,7 +218,8 @@ def streams_card(record: Mapping[str, Any]) -> str:
     return f"""# Streams {record["sha256"][:16]}
 
 Two small vision transformers of the `whatwhere` package: M sees what changed between two frames, P what is where in one.
-Pictures of {record["size"]} px, patches of {sizes["patch"]}, {sizes["dim"]} channels, {sizes["depth"]} blocks, {sizes["heads"]} heads, stem {sizes["stem"]}; fp16.
+Pictures of {record["size"]} px, patches of {sizes["patch"]}, {sizes["dim"]} channels, {sizes["depth"]} blocks, {sizes["heads"]} heads,
+stem {sizes["stem"]}; fp16.
 The fusion that was trained with them lies beside them, if there was one.
 
 ## Training

@@ -48,7 +48,7 @@ HYDRA = {  # Hydra's own folders and logs: a command's `out=` is the only place 
 CHECKED_JOBS = 200  # jobs of a sweep that are looked at before the first starts (~ 20 ms each)
 
 
-def command(config_module: str, config_name: str, settings: type[T], main: Callable[[T], None], argv: Sequence[str] | None = None) -> None:
+def command(config_module: str, config_name: str, settings: type[T], main: Callable[[T], object], argv: Sequence[str] | None = None) -> None:
     """Composes `config_name`.yaml of the package `config_module` with the overrides in `argv` and calls `main(settings)`.
 
     `--help` prints the options; `-m` sweeps and the other flags are Hydra's own. Exits 2 with one line on BadInput, 130 on Ctrl-C, 1 on other failures.
@@ -108,7 +108,7 @@ def _flags(arguments: Sequence[str], settings: type[Any]) -> set[str]:
     return found
 
 
-def _help(config_module: str, config_name: str, main: Callable[[T], None]) -> None:
+def _help(config_module: str, config_name: str, main: Callable[[T], object]) -> None:
     """Prints what the command does and its options: the YAML of defaults with its comments is the reference."""
     spec = sys.modules[main.__module__].__spec__
     text = (sys.modules[main.__module__].__doc__ or main.__doc__ or "").strip()
@@ -120,7 +120,7 @@ def _help(config_module: str, config_name: str, main: Callable[[T], None]) -> No
     print("\nA sweep: -m key=a,b,c (one after the other; hydra/launcher=joblib runs them side by side). Hydra's own flags: --hydra-help.")
 
 
-def _hydra(config_module: str, config_name: str, settings: type[T], main: Callable[[T], None], arguments: list[str], sweep: bool) -> None:
+def _hydra(config_module: str, config_name: str, settings: type[T], main: Callable[[T], object], arguments: list[str], sweep: bool) -> None:
     """Hydra's own flags, among them sweeps with `-m` and its launchers. Raises BadInput, before any job starts where possible."""
     import hydra
     from hydra.errors import HydraException
