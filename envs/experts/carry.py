@@ -14,17 +14,18 @@ import numpy as np
 from envs.experts.arm import CLOSE, OPEN, ArmExpert, command, funnel
 from envs.experts.grasp import grasp, is_held
 
-FUNNEL_FREE_M, FUNNEL_SLOPE = 0.004, 3.0
+FUNNEL_SLOPE = 3.0
 LETTING_GO_WIDTH_M = 0.0425  # wider: the fingers have begun to open
 AWAY_M = 0.05
 
 
 class CarryExpert(ArmExpert):
-    """`clearance_m`: how far above its goal the target travels within `obstacle_m` of it. `near_m`, `above_m`: when it is let go."""
+    """`clearance_m`: how far above its goal the target travels within `obstacle_m` of it. `free_m`: the
+    funnel's foot. `near_m`, `above_m`: when it is let go."""
 
     clearance_m = 0.06
     obstacle_m = 0.14
-    near_m, above_m = 0.010, 0.007
+    free_m, near_m, above_m = 0.007, 0.0115, 0.007
     placed_m = 0.014  # horizontal distance within which a target that was let go is left alone
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
@@ -35,7 +36,7 @@ class CarryExpert(ArmExpert):
             return command(info, np.array([0, 0, AWAY_M]) if let_go else away, yaw, OPEN)
         if not is_held(info):
             return grasp(info)
-        rise = away[2] + funnel(distance, FUNNEL_FREE_M, FUNNEL_SLOPE, self.clearance_m)
+        rise = away[2] + funnel(distance, self.free_m, FUNNEL_SLOPE, self.clearance_m)
         missing = rise - max(0.0, distance - self.obstacle_m)  # height that cannot be gained on the way
         free = float(np.clip(1 - missing / self.clearance_m, 0.0, 1.0))  # sideways only as far as it is high enough
         return command(info, np.array([free * away[0], free * away[1], rise]), yaw, CLOSE)

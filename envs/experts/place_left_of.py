@@ -9,4 +9,4 @@ class PlaceLeftOfExpert(CarryExpert):
     """Carries the red cube over the green one if need be and puts it on the spot 8 cm to its left."""
 
     clearance_m = 0.06
-    near_m, placed_m = 0.020, 0.025
+    free_m, near_m, placed_m = 0.010, 0.020, 0.030
