@@ -51,6 +51,13 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     return error
 
 
+def test_an_expert_that_cannot_slip_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "steady.py").write_text("class Steady:\n    def __init__(self, noise=0.0, rng=None): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BadInput, match=r"slips=0.02: expert=steady:Steady cannot slip .*; give slips=0"):
+        collect.Recorder(dataclasses.replace(SETTINGS, expert="steady:Steady", slips=0.02))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
