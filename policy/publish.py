@@ -1,4 +1,7 @@
-"""`python -m policy.publish checkpoint=FOLDER results=FOLDER`: puts a trained policy among the shipped ones, with its score, and rewrites the manifest."""
+"""`python -m policy.publish checkpoint=FOLDER results=FOLDER`: puts a trained policy among the shipped ones, with its score, and rewrites the manifest.
+
+`streams=FOLDER` alone: pre-trained streams become those that `policy.finetune` takes by default.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,25 @@ class Settings:
     root: str
 
     def __post_init__(self) -> None:
+        if self.checkpoint is None and self.results is None and self.streams is not None:
+            return
         for name in ("checkpoint", "results"):
             if getattr(self, name) is None:
                 raise BadInput(f"{name}: missing; give {name}=FOLDER")
 
 
 def main(settings: Settings) -> None:
-    assert settings.checkpoint is not None
-    assert settings.results is not None
     from policy.checkpoint import load, load_fusion, load_streams, save_pretrained, save_streams, write_manifest
     from policy.config import PolicyConfig, StreamsConfig
 
     if settings.streams is not None:  # with the record of their pre-training, which a policy's own copy does not have
         streams, record = load_streams(settings.streams)
         config = PolicyConfig(size=record["size"], frame_gap=record["frame_gap"], streams=StreamsConfig(**record["streams"]))
-        save_streams(streams, settings.root, config, record["training"], load_fusion(settings.streams, streams.grid))
+        digest = save_streams(streams, settings.root, config, record["training"], load_fusion(settings.streams, streams.grid))
+        if settings.checkpoint is None:
+            print(write_manifest(settings.root, digest).parent / "streams" / digest[:16])
+            return
+    assert settings.checkpoint is not None and settings.results is not None
     loaded = load(settings.checkpoint)
     score = score_of(Path(settings.results) / "results.json", loaded.sha256)
     folder = Path(settings.root) / path_name(loaded.config["task"]) / loaded.policy.config.encoder

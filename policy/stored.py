@@ -155,10 +155,10 @@ def verify_streams(digest: str, folder: Path) -> Path:
     raise BadInput(f"{folder / CONFIG}: needs the streams {digest[:16]}, found in none of: {looked}")
 
 
-def write_manifest(root: str | Path) -> Path:
+def write_manifest(root: str | Path, default_streams: str | None = None) -> Path:
     """Lists what lies under `root` with size and sha256 of each file; `<task>/<encoder>` becomes the default of the pair it is named after.
 
-    The default streams stay what they were, or become the first that are found.
+    The default streams become `default_streams` (sha256), stay what they were, or become the first that are found.
     """
     root = Path(root)
     manifest: dict[str, Any] = {"format": FORMAT, "defaults": {}, "checkpoints": {}, "default_streams": None, "streams": {}}
@@ -173,7 +173,7 @@ def write_manifest(root: str | Path) -> Path:
         manifest["checkpoints"][name] = {"task": task, "encoder": encoder, "files": files, "streams_sha256": config.get("streams_sha256")}
         if name == f"{path_name(task)}/{encoder}":
             manifest["defaults"].setdefault(task, {})[encoder] = name
-    before = read_manifest(root).get("default_streams") if (root / MANIFEST).is_file() else None
+    before = default_streams or (read_manifest(root).get("default_streams") if (root / MANIFEST).is_file() else None)
     manifest["default_streams"] = before if before in manifest["streams"] else next(iter(manifest["streams"]), None)
     write_json(root / MANIFEST, manifest)
     return root / MANIFEST

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from policy import checkpoint, publish
-from policy.model import build
+from policy.fusion.pixelwise import PixelwiseFusion
+from policy.model import build, build_streams
+from policy.stored import default_streams
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config
 from whatwhere.errors import BadInput
@@ -53,3 +56,22 @@ def test_a_score_of_other_weights_is_refused(tmp_path: Path) -> None:
     write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": "0" * 64})
     with pytest.raises(BadInput, match="the score of the weights 0000"):
         publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
+
+
+def test_streams_alone_become_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside policies over other streams, which stay as they are; their fusion and their card come along."""
+    made = trained(tmp_path / "made")
+    write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": made.sha256})
+    publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
+    sizes = config()
+    torch.manual_seed(1)
+    streams = build_streams(sizes)
+    fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
+    digest = checkpoint.save_streams(streams, tmp_path / "run", sizes, {"settings": {"steps": 7, "batch": 3}}, fusion)
+    publish.main(publish.Settings(None, None, str(tmp_path / "run" / "streams" / digest[:16]), str(tmp_path / "root")))
+    monkeypatch.setenv("WHATWHERE_CHECKPOINTS", str(tmp_path / "root"))
+    monkeypatch.chdir(tmp_path)
+    assert default_streams().name == digest[:16] != made.config["streams_sha256"][:16]
+    assert checkpoint.load_fusion(default_streams(), streams.grid) is not None
+    assert "7 steps of 3 pairs" in (default_streams() / "README.md").read_text()
+    assert checkpoint.load(tmp_path / "root" / "pick_at_xy" / "pixelwise").sha256 == made.sha256
