@@ -212,7 +212,7 @@ def streams_card(record: Mapping[str, Any]) -> str:
     settings = training.get("settings", {})
     chosen = {name: value for name, value in settings.items() if value is not None and not isinstance(value, dict)}
     chosen |= {f"objective.{name}": value for name, value in settings.get("objective", {}).items() if name != "name" and value is not None}
-    words = [f"{name}={value}" for name, value in chosen.items() if name not in ("out", "preset")]
+    words = [f"{name}={value}".replace(" ", "") for name, value in chosen.items() if name not in ("out", "preset")]
     took = f" It took {training['seconds'] / 60:.0f} minutes with num_threads={settings.get('num_threads')}." if "seconds" in training else ""
     figures = "\n".join(f"* {name}: {value:.4g}" for name, value in training.get("figures", {}).items())
     return f"""# Streams {record["sha256"][:16]}

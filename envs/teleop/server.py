@@ -59,7 +59,7 @@ class PageServer:
         self.token = secrets.token_urlsafe(24)
         self._lock = threading.Lock()
         self._command, self._heard, self._pressed = ABSENT, -1e9, []
-        self._status: str = "{}"
+        self._status = ""  # nothing is known yet
         self._pictures: dict[int, np.ndarray] = {}  # by camera, not sent yet
         self._latest: dict[int, np.ndarray] = {}  # for a page that comes later
         self._news: asyncio.Event | None = None
