@@ -24,7 +24,7 @@ from eval.report import collect, make_table
 from eval.results import RESULTS
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, did_you_mean, positive
-from whatwhere.files import owned, path_name
+from whatwhere.files import owned, path_name, read_json
 from whatwhere.settings import parse
 
 PARTS = ("tasks", "methods", "num_demos", "train_seeds", "perturbations", "baseline")
@@ -112,7 +112,10 @@ class Settings:
         return [self.train(cell), *(self.evaluate(cell, perturbation) for perturbation in self.study["perturbations"])]
 
     def is_done(self, cell: Cell) -> bool:
-        return all((self.rows(cell, perturbation) / RESULTS).exists() for perturbation in self.study["perturbations"])
+        """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""
+        paths = [self.rows(cell, perturbation) / RESULTS for perturbation in self.study["perturbations"]]
+        found = [read_json(path) if path.exists() else {} for path in paths]
+        return all((results.get("episodes"), results.get("seed")) == (self.episodes, self.seed) for results in found)
 
 
 def main(settings: Settings) -> None:

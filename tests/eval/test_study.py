@@ -69,7 +69,9 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             if "cnn_keypoints" in options["checkpoint"] and (tmp_path / "broken").exists():
                 raise Failed("eval.run: no space left")
             encoder = "avg_late" if "avg_late" in options["out"] else "pixelwise"
-            fill(Path(options["out"]), encoder, 17 if encoder == "pixelwise" else 4, task=options["task"], n=int(options["episodes"]))
+            fill(
+                Path(options["out"]), encoder, 17 if encoder == "pixelwise" else 4, task=options["task"], n=int(options["episodes"]), seed=int(options["seed"])
+            )
         return "success 0.85 …"
 
     monkeypatch.setattr(study, "_run", run)
@@ -92,6 +94,9 @@ def test_a_study_is_carried_out_once(asked: list[str], tmp_path: Path, capsys: p
     study.main(plan)
     assert asked.count("eval.run") == 2, "only what is missing"
     assert "4 of 6 policies are there already" in capsys.readouterr().out
+    asked.clear()
+    study.main(settings("study.tasks=[pick_at_xy,navigate_to]", f"out={tmp_path}", "episodes=30"))
+    assert asked.count("eval.run") == 6, "what was done on fewer starts is not done"
 
 
 def test_a_plan_is_printed(asked: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -245,6 +245,17 @@ def test_a_page_that_comes_later_gets_the_latest_pictures(server: PageServer) ->
     assert kinds == {str, bytes}
 
 
+def test_a_page_that_comes_before_the_first_status_is_told_nothing() -> None:
+    early = PageServer("127.0.0.1", 0)
+    early.start()
+    try:
+        with open_socket(early) as socket:
+            early.tell({"state": "ready"}, {})
+            assert json.loads(socket.recv(timeout=5)) == {"state": "ready"}
+    finally:
+        early.close()
+
+
 def test_every_session_has_another_token() -> None:
     tokens = {PageServer("127.0.0.1", 0).token for _ in range(20)}
     assert len(tokens) == 20 and min(map(len, tokens)) >= 32
