@@ -26,6 +26,7 @@ def module(name: str, *words: str) -> str:
 
 def by_keys(folder: Path, screenshot: Path | None = None) -> list[str]:
     """Records the episodes; returns what the session said of each."""
+    folder.mkdir(parents=True, exist_ok=True)
     with browser() as chromium, running(folder, n=BY_KEYS, seed=KEYS_SEED, size=96, view=192) as run, contextlib.closing(chromium.new_page()) as page:
         page.set_viewport_size({"width": 1200, "height": 800})
         page.goto(run.url)
@@ -54,5 +55,4 @@ def full_path(folder: Path, steps: int, episodes: int) -> str:
 
 if __name__ == "__main__":
     numbers = [int(word) for word in sys.argv[2:]]
-    Path(sys.argv[1]).mkdir(parents=True, exist_ok=True)
     print(full_path(Path(sys.argv[1]), *numbers, *(3000, 50)[len(numbers) :]))
