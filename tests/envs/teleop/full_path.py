@@ -21,7 +21,7 @@ def module(name: str, *words: str) -> str:
     print("python -m", name, *words, flush=True)
     done = subprocess.run([sys.executable, "-m", name, *words], stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0, f"{name} ended with {done.returncode}"
-    return done.stdout.strip().splitlines()[-1]
+    return (done.stdout.strip().splitlines() or [""])[-1]  # fine-tuning shows its progress on stderr only
 
 
 def by_keys(folder: Path, screenshot: Path | None = None) -> list[str]:
