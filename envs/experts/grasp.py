@@ -11,7 +11,8 @@ from envs.experts.arm import CLOSE, DOWN, OPEN, command, funnel, rotation_vector
 HOVER_M = 0.07  # at most this far above the target's centre while moving over to it: open fingers pass above cubes
 FUNNEL_FREE_M, FUNNEL_SLOPE = 0.003, 3.0
 TURN_AS_M = 0.06  # a radian of wrong yaw counts like so much distance
-NEAR_XY_M, NEAR_Z_M = 0.010, 0.015  # when to begin to close: see envs/experts/carry.py (it takes 8 steps: the last of the way down goes on meanwhile)
+# when to begin to close: wider than where the funnel leads, so that height decides (see carry.py); it takes 8 steps: the last of the way down goes on meanwhile
+NEAR_XY_M, NEAR_Z_M = 0.010, 0.015
 KEEP_M = 0.02  # how far the target may be while closing goes on
 OPEN_WIDTH_M = 0.072  # wider: the fingers have not begun to close
 HELD_WIDTH_M = (0.030, 0.0435)  # opening with a 4 cm cube between the fingers

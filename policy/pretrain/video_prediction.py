@@ -6,7 +6,7 @@ called *prediction*. And because an image encoder that sees frame t would spare 
 without it: there P must carry the scene.
 
 Beside the decoder, which may take tokens of any kind apart, a linear map of each token must tell what colours lie where in its patch: of P's in frame t,
-of fused ones in frame t+k (`colour_words`). That puts *where* into tokens in the form in which a head can read it.
+of fused ones in both frames (`colour_words`). That puts *where* into tokens in the form in which a head can read it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class VideoPrediction(nn.Module):
         hidden: float = 0.75,
         unknown: float = 0.1,
         blind: float = 0.5,
-        words: float = 0.2,
+        words: float = 0.5,
         perceptual: float = 0.1,
         image_encoder: str = "resnet10t",
         image_weights: str | None = None,
@@ -74,7 +74,7 @@ class VideoPrediction(nn.Module):
         # fine to coarse as timm gives them; the decoder takes them coarse to fine, beginning at the grid's scale
         channels = list(self.image_encoder.feature_info.channels())[::-1] if self.image_encoder is not None else []  # type: ignore[union-attr]
         self.decoder = PictureDecoder(streams.dim, streams.grid, patch, channels)
-        self.say_p, self.say_fused = nn.Linear(streams.dim, WORDS), nn.Linear(streams.dim, WORDS)
+        self.say_p, self.say_fused = nn.Linear(streams.dim, WORDS), nn.Linear(streams.dim, 2 * WORDS)
         for say in (self.say_p, self.say_fused):
             nn.init.zeros_(say.weight)
             nn.init.zeros_(say.bias)
@@ -93,7 +93,7 @@ class VideoPrediction(nn.Module):
         tokens = self.streams(m_channels(now, later), p_channels(now))
         fused = self.fuse(tokens, hidden, unknown)
         picture = self.decode(fused, now, seen)
-        words_p, words_fused = self._words_error(self.say_p(tokens.p_patches), now), self._words_error(self.say_fused(fused.placed), later)
+        words_p, words_fused = self._words_error(self.say_p(tokens.p_patches), now), self._words_error(self.say_fused(fused.placed), now, later)
         loss = picture_loss(picture, later, now) + self.perceptual * self.distance(picture, later) + self.words * (words_p + words_fused)
         known, blind = ~unknown, torch.ones(b, dtype=torch.bool, device=now.device).index_fill(0, seen, False)
         with torch.no_grad():
@@ -120,9 +120,9 @@ class VideoPrediction(nn.Module):
             features = self.image_encoder(now[seen])[::-1]
         return self.decoder(fused.placed, fused.pooled[:, 0], features, seen if features else None)
 
-    def _words_error(self, told: Float[Tensor, "b n words"], picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
-        """Squared error over the variance of each word: 1 for always telling the mean."""
-        true = colour_words(picture, self.streams.grid)
+    def _words_error(self, told: Float[Tensor, "b n words"], *pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
+        """Squared error over the variance of each word of the pictures: 1 for always telling the mean."""
+        true = torch.cat([colour_words(picture, self.streams.grid) for picture in pictures], -1)
         return ((told.float() - true).square() / true.var((0, 1)).clamp(min=RARE)).mean()
 
     @torch.no_grad()

@@ -17,10 +17,11 @@ import torch
 from policy.checkpoint import load, load_fusion, load_streams
 from policy.device import choose_device
 from policy.fusion.pixelwise import PixelwiseFusion
+from policy.pretrain.colour_words import DEFINITION
 from policy.probing import action, report, xy
 from policy.probing.quick import FIT, HELD_OUT
 from policy.probing.scenes import read_scenes
-from policy.probing.tokens import Features, digest, pixel_features, token_features
+from policy.probing.tokens import Features, digest, pixel_features, token_features, word_features
 from policy.stored import locate
 from policy.streams import TwoStreamEncoder
 from policy.tensorfile import CONFIG
@@ -36,18 +37,21 @@ QUICK_WAYS, PAIRS_HELD_OUT = ("patches",), 1000
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Something that is asked: streams (and the fusion trained with them), or raw pixels where there are none."""
+    """Something that is asked: streams (and the fusion trained with them), or, where there are none, colour words on a grid, or raw pixels."""
 
     name: str
     streams: TwoStreamEncoder | None = None
     fusion: PixelwiseFusion | None = None
+    words: tuple[int, int] | None = None
 
     @property
     def digest(self) -> str:
-        return digest(self.streams, self.fusion)
+        return digest(self.streams, self.fusion) if self.words is None else f"words {self.words} {DEFINITION}"
 
     def features(self, frames: Any, folder: Path, device: torch.device) -> Features:
-        return pixel_features(frames) if self.streams is None else token_features(self.streams.to(device), self.fusion, frames, folder, device=device)
+        if self.streams is not None:
+            return token_features(self.streams.to(device), self.fusion, frames, folder, device=device)
+        return pixel_features(frames) if self.words is None else word_features(frames, self.words)
 
 
 def measure(settings: Settings) -> dict[str, Any]:
@@ -105,7 +109,7 @@ def open_sources(settings: Settings) -> list[Source]:
         fusion = None if fusion is None else PixelwiseFusion(shape.dim, shape.grid, **fusion.choices)
     if settings.baselines or not sources:
         sources.append(Source("untrained", shape, fusion))
-    return [*sources, Source("pixels")] if settings.baselines else sources
+    return [*sources, Source("colour words", words=shape.grid), Source("pixels")] if settings.baselines else sources
 
 
 def open_streams(checkpoint: str) -> tuple[TwoStreamEncoder, PixelwiseFusion | None, dict[str, Any]]:

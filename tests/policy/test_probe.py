@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from policy.checkpoint import save_streams
+from policy.pretrain.colour_words import WORDS
 from policy.probe import Settings, main
 from policy.probing import measure, report
 from policy.probing.collapse import collapse, collapsed_choices, entropies
@@ -20,7 +21,7 @@ from policy.probing.quick import QuickProbe
 from policy.probing.rank import effective_rank
 from policy.probing.ridge import STRENGTHS, gram, ridge
 from policy.probing.scenes import read_scenes
-from policy.probing.tokens import pixel_features, token_features
+from policy.probing.tokens import pixel_features, token_features, word_features
 from policy.probing.xy import errors, guess, xy_probe
 from policy.streams import TwoStreamEncoder
 from tests.policy.small import SIZE, config
@@ -189,6 +190,9 @@ def test_tokens_in_memory_and_on_disk_are_those_of_the_streams(scenes: Path, tmp
     assert np.array_equal(changed["P"]["patches"][0], here["P"]["patches"][0]), "P is of the earlier frame"
     assert not np.array_equal(changed["M"]["patches"][0], here["M"]["patches"][0])
     assert pixel_features(frames)["fused"]["patches"][1].min() < 0
+    words = word_features(frames, model.grid)
+    assert [words[name]["patches"][0].shape for name in ("P", "M", "fused")] == [(24, model.num_patches, k * WORDS) for k in (1, 1, 2)]
+    assert word_features(later_changed, model.grid)["M"]["patches"][0].any()
 
 
 def test_a_probe_finds_the_square_and_averages_do_not(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,8 +236,8 @@ def test_command_writes_the_same_table_three_times(scenes: Path, tmp_path: Path,
     with (tmp_path / "probe" / "xy.csv").open() as file:
         rows = list(csv.DictReader(file))
     stored = json.loads((tmp_path / "probe" / "probe.json").read_text())
-    assert {row["source"] for row in rows} == {"pre-trained", "untrained", "pixels"}
-    assert len(rows) == len(stored["xy"]) == 12 + 12 + 9
+    assert {row["source"] for row in rows} == {"pre-trained", "untrained", "colour words", "pixels"}
+    assert len(rows) == len(stored["xy"]) == 12 + 12 + 9 + 9
     assert float(rows[0]["median_cm"]) == stored["xy"][0]["median_cm"]
     for line in ("pre-trained fused", "untrained M", "pixels P", "fused patches: ", "of untrained streams'"):
         assert line in text

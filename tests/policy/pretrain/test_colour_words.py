@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from policy.pretrain.colour_words import HUES, PARTS, WORDS, colour_words
+from policy.pretrain.colour_words import AROUND, HUES, LITTLE, PARTS, WORDS, colour_words
 from policy.pretrain.loop import gradient_share
 from policy.pretrain.video_prediction import VideoPrediction
 from policy.streams import TwoStreamEncoder
@@ -26,8 +26,9 @@ def test_a_square_is_named_and_placed():
     picture = torch.full((3, SIZE, SIZE), 0.6)
     picture[:, 8:12, 20:24] = torch.tensor(RED)[:, None, None]  # the right upper part of patch (1, 2)
     words = words_of(picture)
-    assert words[1, 2, 0].tolist() == [[0, 1], [0, 0]]
-    assert words[..., :HUES, :, :].sum() == 1, "grey has no hue"
+    all_of_it = AROUND / (1 + AROUND**2 * LITTLE)
+    assert words[1, 2, 0].flatten().tolist() == pytest.approx([0, all_of_it, 0, 0])
+    assert words[..., :HUES, :, :].sum() == pytest.approx(all_of_it), "grey has no hue"
     assert words[0, 0, HUES].mean() == pytest.approx(0.6)
     assert colour_words(picture[None], GRID).shape == (1, 16, WORDS)
 
@@ -39,6 +40,15 @@ def test_names_bear_other_light(light):
         picture = light * torch.tensor(colour)[:, None, None].expand(3, SIZE, SIZE)
         names.append(int(words_of(picture)[0, 0, :HUES].sum((1, 2)).argmax()))
     assert names == [0, 1, 3, 5]
+
+
+def test_shares_of_half_a_square_sum_to_nearly_those_of_all_of_it():
+    whole = torch.full((3, SIZE, SIZE), 0.6)
+    whole[:, 8:16, 16:24] = torch.tensor(GREEN)[:, None, None]
+    half = whole.clone()
+    half[:, 12:16, 16:24] = 0.3
+    sums = [words_of(picture)[:, :, 3].sum() for picture in (whole, half)]
+    assert sums[1] / sums[0] == pytest.approx(1, abs=0.2), "of how much there is of it: 0.5"
 
 
 def test_places_are_linear_in_words():
@@ -62,7 +72,7 @@ def test_tokens_learn_to_tell_them():
         now[i, :, 4 : 4 + 6, 3 * i : 3 * i + 6] = torch.tensor(colour)[:, None, None]
         later[i, :, 20 : 20 + 6, 3 * i : 3 * i + 6] = torch.tensor(colour)[:, None, None]
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(60):
+    for _ in range(90):
         loss, figures, _ = model(now, later, torch.Generator().manual_seed(0))
         optimizer.zero_grad()
         loss.backward()
