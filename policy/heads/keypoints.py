@@ -17,6 +17,7 @@ WIDTH = 128  # of a token inside the head
 FEATURES = 256  # what a camera contributes at most
 POOLED_FEATURES = 64  # of these for tokens without a place, where there are tokens with one
 PROPRIO_FEATURES = 64
+LATER = 0.5  # what an action of a chunk counts beside the one before it: the first is executed, the others teach
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,13 @@ class KeypointHead(nn.Module):
 
     @staticmethod
     def loss(predicted: Float[Tensor, "b k a"], target: Float[Tensor, "b k a"], mask: Bool[Tensor, "b k"]) -> Float[Tensor, ""]:
-        """Mean absolute error over the valid steps; `mask` is False past the episode's end.
+        """Mean absolute error over the valid steps, each of which counts half as much as the one before; `mask` is False past the episode's end.
 
         L1 for the gripper as well: its median is a decision (±1) where demonstrations disagree, as a squared error's mean is not.
         """
         error = F.l1_loss(predicted, target, reduction="none").mean(dim=-1)  # (b, k)
-        return (error * mask).sum() / mask.sum().clamp(min=1)
+        weight = mask * LATER ** torch.arange(mask.shape[1], device=mask.device)
+        return (error * weight).sum() / weight.sum().clamp(min=1e-6)
 
 
 def count(module: nn.Module) -> int:
