@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
 from policy.channels import pair_channels
 from policy.config import PolicyConfig, StreamsConfig
+from policy.heads.keypoints import KeypointHead
 from policy.model import build, build_streams
 from policy.streams import TwoStreamEncoder
 
@@ -52,3 +54,9 @@ def test_fused_patches_keep_where_and_averages_lose_it() -> None:
     errors = {name: error_after_training(name, streams, config) for name, config in configs.items()}
     assert errors["pixelwise"] < 0.1  # 2.4 px
     assert errors["avg_late"] > 3 * errors["pixelwise"]
+
+
+def test_earlier_actions_of_a_chunk_count_more_and_those_past_the_end_nothing() -> None:
+    target, mask = torch.zeros(1, 3, 2), torch.tensor([[True, True, False]])
+    losses = [KeypointHead.loss(torch.nn.functional.one_hot(torch.tensor([step]), 3).float()[:, :, None].expand(1, 3, 2), target, mask) for step in range(3)]
+    assert [loss.item() for loss in losses] == pytest.approx([2 / 3, 1 / 3, 0])
