@@ -32,17 +32,18 @@ class Demos:
         return len(self.frames)
 
 
-def load_demos(folder: str | Path, num_demos: int, chunk: int) -> Demos:
-    """The first `num_demos` episodes of `folder` (nested: the first 5 are among the first 10), with chunks of `chunk` actions.
+def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None) -> Demos:
+    """The first `num_demos` episodes of `folder` (nested: the first 5 are among the first 10), with chunks of `chunk` actions, or so many `after` others of it.
 
     Raises BadInput if there are too few, one is damaged or failed, or they mix tasks, versions, rendering, sizes or cameras.
     """
     paths = episode_paths(folder)
-    if len(paths) < num_demos:
-        raise BadInput(f"demos={folder}: holds {len(paths)} episodes, num_demos={num_demos} asks for more; collect more or lower num_demos")
+    first, asked = (0, f"num_demos={num_demos}") if after is None else (len(after.init_hashes), f"num_demos={len(after.init_hashes)} held_out={num_demos}")
+    if len(paths) < first + num_demos:
+        raise BadInput(f"demos={folder}: holds {len(paths)} episodes, {asked} asks for more; collect more or lower it")
     frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
-    digest, attrs, instruction, start = hashlib.sha256(), None, "", 0
-    for path in paths[:num_demos]:
+    digest, attrs, instruction, start = hashlib.sha256(), None if after is None else after.attrs, "", 0
+    for path in paths[first : first + num_demos]:
         episode = read_episode(path)
         assert episode.frames is not None
         if not episode.success:

@@ -24,6 +24,7 @@ class Settings:
     encoder: str
     demos: str | None
     num_demos: int
+    held_out: int
     seed: int
     out: str | None
     streams: str | None
@@ -60,7 +61,8 @@ class Settings:
         choose("precision", self.precision, ("auto", "fp32", "bf16"))
         for name in ("num_demos", "batch", "chunk", "execute", "shifts", "save_every"):
             positive(name, getattr(self, name))
-        positive("seed", self.seed, 0)
+        for name in ("seed", "held_out"):
+            positive(name, getattr(self, name), 0)
         positive("shift_px", self.shift_px, 0)
         if self.steps is not None:
             positive("steps", self.steps)
@@ -78,20 +80,24 @@ class Settings:
 
 def main(settings: Settings) -> Path:
     """Trains, and returns the checkpoint's folder. Raises BadInput."""
-    demos = check(settings)
+    demos, held_out = check(settings)
     from policy.training import finetune  # torch: nothing that a file can say waits for it
 
-    return finetune(settings, demos)
+    return finetune(settings, demos, held_out)
 
 
-def check(settings: Settings) -> Demos:
-    """The demonstrations. Raises BadInput for those that are missing, damaged or of another task, and for streams that do not fit them."""
+def check(settings: Settings) -> tuple[Demos, Demos | None]:
+    """The demonstrations to learn from and those held out, if any.
+
+    Raises BadInput for those that are missing, damaged or of another task, and for streams that do not fit them.
+    """
     from policy.dataset import load_demos
     from policy.encoders import FROM_SCRATCH
 
     if settings.demos is None:
         raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
     demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
+    held_out = load_demos(settings.demos, settings.held_out, settings.chunk, after=demos) if settings.held_out else None
     if demos.attrs["task"] != settings.task:
         known = demos.attrs["task"]
         raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
@@ -101,7 +107,7 @@ def check(settings: Settings) -> Demos:
         needed, found = read_streams(Path(settings.streams or default_streams()))["size"], demos.attrs["size"]
         if needed != found:
             raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; draw them again with envs.demos.render")
-    return demos
+    return demos, held_out
 
 
 if __name__ == "__main__":

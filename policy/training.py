@@ -34,11 +34,14 @@ if TYPE_CHECKING:
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run
-PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute")  # settings that do not change what is learnt
+PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out")  # settings that do not change what is learnt
 
 
-def finetune(settings: Settings, demos: Demos) -> Path:
-    """Trains and saves a checkpoint in `settings.folder`, and returns that folder. A finished run is left as it is."""
+def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) -> Path:
+    """Trains and saves a checkpoint in `settings.folder`, and returns that folder. A finished run is left as it is.
+
+    Of `held_out` the error of the actions is told, and nothing else is done with it.
+    """
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     out, device = settings.folder, choose_device(settings.device)
@@ -53,18 +56,24 @@ def finetune(settings: Settings, demos: Demos) -> Path:
             return out
         torch.manual_seed(settings.seed)
         policy = build(_config(settings, demos, stream_config), streams).to(device)
-        cache = None
-        if cached:
-            assert policy.streams is not None
-            cache = token_cache(settings.cache, policy.streams, streams_name, demos, settings.shifts, settings.shift_px, seed=0, device=str(device))
         proprio = Affine.of(demos.proprio)
-        seconds = _train(settings, policy, Samples(settings, demos, proprio, cache, device), steps, device, out)
+
+        def samples(of: Demos, shifts: int) -> Samples:
+            cache = None
+            if cached:
+                assert policy.streams is not None
+                cache = token_cache(settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px, seed=0, device=str(device))
+            return Samples(settings, of, proprio, cache, device)
+
+        unseen = samples(held_out, 1) if held_out is not None else None
+        seconds = _train(settings, policy, samples(demos, settings.shifts), unseen, steps, device, out)
+        told = {"held_out": settings.held_out, "held_out_error": None if unseen is None else unseen.error(policy)}
         save_pretrained(
             policy,
             out,
             task=settings.task,
             normalisation={"proprio": proprio, "actions": Affine.identity(demos.chunks.shape[-1])},
-            training=_record(settings, demos, streams_name, steps, seconds),
+            training=_record(settings, demos, streams_name, steps, seconds) | told,
         )
         (out / STATE).unlink()  # nothing is left to resume
         return out
@@ -84,23 +93,41 @@ class Samples:
         """Predicted actions and the sample numbers of this step's batch."""
         rng = np.random.default_rng([self.settings.seed, step])
         rows = rng.integers(0, len(self.demos), self.settings.batch)
-        proprio, task = self.proprio[rows], self.task.expand(len(rows), -1)
         if self.cache is not None:
-            copies = rng.integers(0, self.cache.shifts, len(rows))
-            tokens = self.cache.tokens(copies, rows).map(lambda x: x.to(self.device))
-            return policy.forward_tokens(tokens, proprio, task, self._moved(self.cache.table[copies, rows])), torch.from_numpy(rows)
+            return self._from_cache(policy, rows, rng.integers(0, self.cache.shifts, len(rows))), torch.from_numpy(rows)
         reach = self.settings.shift_px
+        return self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2))), torch.from_numpy(rows)
+
+    @torch.no_grad()
+    def error(self, policy: Policy) -> float:
+        """Mean absolute error of the action that is executed next, over all samples, unshifted."""
+        training = policy.training
+        policy.eval()
+        errors = []
+        for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
+            with autocast(self.device, self.settings.precision):
+                still = np.zeros((len(rows), 2), np.int64)
+                told = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
+            errors.append((told.float() - self.chunks[rows])[:, 0].abs())
+        policy.train(training)
+        return round(float(torch.cat(errors).mean()), 4)
+
+    def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> Float[Tensor, "b k a"]:
+        assert self.cache is not None
+        tokens = self.cache.tokens(copies, rows).map(lambda x: x.to(self.device))
+        return policy.forward_tokens(tokens, self.proprio[rows], self.task.expand(len(rows), -1), self._moved(self.cache.table[copies, rows]))
+
+    def _from_pictures(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> Float[Tensor, "b k a"]:
         pair = np.stack([self.demos.frames[self.demos.previous[rows]], self.demos.frames[rows]], axis=2)  # (b, c, 2, h, w, 3)
         flat = pair.reshape(len(rows), -1, *pair.shape[3:])
-        shifts = rng.integers(-reach, reach + 1, (len(rows), 2))
-        frames = torch.from_numpy(shifted(flat, shifts, reach).reshape(pair.shape)).to(self.device)
-        return policy(frames, proprio, task, self._moved(shifts)), torch.from_numpy(rows)
+        frames = torch.from_numpy(shifted(flat, shifts, self.settings.shift_px).reshape(pair.shape)).to(self.device)
+        return policy(frames, self.proprio[rows], self.task.expand(len(rows), -1), self._moved(shifts))
 
     def _moved(self, shifts: np.ndarray) -> Tensor:
         return torch.from_numpy(moved_by(shifts, self.demos.frames.shape[2])).to(self.device)
 
 
-def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, device: torch.device, out: Path) -> float:
+def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples | None, steps: int, device: torch.device, out: Path) -> float:
     """Trains in place and leaves the moving average of the weights in `policy`; returns the seconds this took (of the last start)."""
     learning = nn.ModuleDict({"policy": policy, "average": copy.deepcopy(policy).requires_grad_(False)})
     average = learning["average"]
@@ -110,7 +137,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, dev
     optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay)
     begin, _ = load_state(out / STATE, {"learning": learning}, optimizer)
     curves = SummaryWriter(str(out / "tensorboard"), purge_step=begin)
-    clock, smooth = time.monotonic(), 0.0
+    clock, smooth, held_out = time.monotonic(), 0.0, ""
     policy.train()
     for step in range(begin, steps):
         for group in optimizer.param_groups:
@@ -134,9 +161,14 @@ def _train(settings: Settings, policy: Policy, samples: Samples, steps: int, dev
             curves.add_scalar("loss", loss.item(), step + 1)
             curves.add_scalar("lr", optimizer.param_groups[0]["lr"], step + 1)
             left = (steps - step - 1) / rate
-            print(f"\rstep {step + 1}/{steps} loss {smooth:.4f} · {rate:.1f} steps/s · {left / 60:.1f} min left ", end="", file=sys.stderr, flush=True)
+            line = f"step {step + 1}/{steps} loss {smooth:.4f}{held_out} · {rate:.1f} steps/s · {left / 60:.1f} min left "
+            print(f"\r{line}", end="", file=sys.stderr, flush=True)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
             save_state(out / STATE, step + 1, {"learning": learning}, optimizer)
+            if unseen is not None:
+                error = unseen.error(average)
+                curves.add_scalar("held_out_error", error, step + 1)
+                held_out = f" · held out {error:.4f}"
     print(file=sys.stderr)
     curves.close()
     policy.load_state_dict(average.state_dict())

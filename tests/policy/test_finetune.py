@@ -23,6 +23,7 @@ from policy.channels import m_channels, p_channels
 from policy.dataset import load_demos, moved_by, shifted
 from policy.finetune import Settings
 from policy.finetune import main as finetune
+from policy.language import bag_of_words
 from policy.pretrain.clips import Clips
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
@@ -134,6 +135,23 @@ def test_training_writes_a_checkpoint_that_loads(demos: Path, tmp_path: Path, ch
     assert loaded.policy.config.encoder == changes.get("encoder", "pixelwise")
 
 
+@pytest.mark.parametrize("encoder", ["pixelwise", "cnn_avg"])
+def test_held_out_demonstrations_are_measured_and_teach_nothing(demos: Path, tmp_path: Path, encoder: str) -> None:
+    """The figure is what the loaded policy does on the episode after the first two, and the weights are those of a run without it."""
+    told = finetune(settings(demos, tmp_path / "told", num_demos=2, held_out=1, encoder=encoder))
+    plain = finetune(settings(demos, tmp_path / "plain", num_demos=2, encoder=encoder))
+    assert (told / "model.safetensors").read_bytes() == (plain / "model.safetensors").read_bytes()
+    loaded = checkpoint.load(told)
+    unseen = load_demos(demos, 1, 8, after=load_demos(demos, 2, 8))
+    np.testing.assert_array_equal(unseen.frames, load_demos(demos, 3, 8).frames[-7:])
+    pair = torch.from_numpy(np.stack([unseen.frames[unseen.previous], unseen.frames], axis=2))  # (t, c, 2, h, w, 3)
+    proprio = torch.from_numpy(loaded.normalisation["proprio"].normalise(unseen.proprio))
+    with torch.no_grad():
+        said = loaded.policy(pair, proprio, bag_of_words(unseen.instruction).expand(len(unseen), -1))[:, 0]
+    error = float((said - torch.from_numpy(unseen.chunks)[:, 0]).abs().mean())
+    assert loaded.config["training"]["held_out_error"] == pytest.approx(error, abs=0.003)
+
+
 def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = finetune(settings(demos, tmp_path / "whole", m_dropout=0.5))
     save = training.save_state
@@ -158,6 +176,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Pa
         ({"encoder": "pixelwize"}, "did you mean pixelwise?"),
         ({"num_demos": 0}, "num_demos=0: must be at least 1"),
         ({"num_demos": 4}, "holds 3 episodes, num_demos=4"),
+        ({"num_demos": 2, "held_out": 2}, "holds 3 episodes, num_demos=2 held_out=2"),
         ({"task": "pick_at_yx"}, "did you mean pick_at_xy?"),
         ({"demos": "nowhere"}, "nowhere"),
         ({"streams": "nowhere"}, "nowhere"),
