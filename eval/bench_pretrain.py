@@ -69,6 +69,7 @@ def data_share(size: int, scale: tuple[float, float], rounds: int, seed: int) ->
     """Median over `rounds` steps of default pre-training: time to sample, read, cut and convert a batch, by the time of the whole step."""
     import torch
 
+    from policy.channels import picture_tensor
     from policy.pretrain import loop
     from policy.pretrain.clips import Clips
     from policy.pretrain.settings import Settings as Pretraining
@@ -86,7 +87,7 @@ def data_share(size: int, scale: tuple[float, float], rounds: int, seed: int) ->
         shares = []
         for step in range(rounds + 1):
             begin = time.perf_counter()
-            now, later = (loop.as_tensor(part, engine.device) for part in clips.pairs(seed, step, BATCH, settings.static, settings.max_gap))
+            now, later = (picture_tensor(part, engine.device) for part in clips.pairs(seed, step, BATCH, settings.static, settings.max_gap))
             data = time.perf_counter() - begin
             loop.train_step(settings, engine, objective, optimizer, step, now, later)
             shares.append(data / (time.perf_counter() - begin))

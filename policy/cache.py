@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 
-from policy.channels import m_channels, p_channels
+from policy.channels import m_channels, p_channels, picture_tensor
 from policy.dataset import Demos, shifted
 from policy.shapes import StreamTokens
 from policy.streams import TwoStreamEncoder
@@ -74,7 +74,7 @@ def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarr
             for start in range(0, samples, batch):
                 rows = np.arange(start, min(start + batch, samples))
                 pair = np.concatenate([demos.frames[demos.previous[rows]], demos.frames[rows]], axis=1)  # (b, 2c, h, w, 3)
-                moved = torch.from_numpy(shifted(pair, table[copy, rows], reach)).to(device).permute(0, 1, 4, 2, 3).float() / 255
+                moved = picture_tensor(shifted(pair, table[copy, rows], reach), device)
                 prev, curr = moved[:, :cameras].flatten(0, 1), moved[:, cameras:].flatten(0, 1)
                 tokens = streams(m_channels(prev, curr), p_channels(curr))
                 for name in FIELDS:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor
 
 from policy.shapes import Channels
@@ -13,6 +14,11 @@ from whatwhere.errors import choose
 
 LUMINANCE = (0.299, 0.587, 0.114)  # Rec. 601 weights of R, G, B
 CHANGES = ("past", "future")
+
+
+def picture_tensor(frames: UInt8[np.ndarray, "*b h w 3"], device: torch.device | str = "cpu") -> Float[Tensor, "*b 3 h w"]:
+    """Stored frames as RGB in [0, 1], colours first; they travel to `device` as bytes."""
+    return rearrange(torch.from_numpy(np.ascontiguousarray(frames)).to(device), "... h w rgb -> ... rgb h w").float() / 255
 
 
 def luminance(picture: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 1 h w"]:

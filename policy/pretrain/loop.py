@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
+from policy.channels import picture_tensor
 from policy.checkpoint import save_streams
 from policy.config import PolicyConfig, StreamsConfig
 from policy.device import autocast
@@ -110,7 +109,7 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
 
     def held_out(number: int) -> tuple[Tensor, Tensor]:
         now, later = clips.read(_plan(settings, clips, number, held_out=True).rows(slice(0, pairs)))
-        return as_tensor(now, engine.device), as_tensor(later, engine.device)
+        return picture_tensor(now, engine.device), picture_tensor(later, engine.device)
 
     watch = Watch(settings, held_out if len(clips.held_out) else None, engine.device, note.get("looked", {}))
     model = engine.wrap(objective)
@@ -122,7 +121,7 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
     for step, pair in enumerate(batches, begin):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(step, settings.steps, settings.warmup)
-        now, later = (as_tensor(frames, engine.device) for frames in pair)
+        now, later = (picture_tensor(frames, engine.device) for frames in pair)
         figures, picture = train_step(settings, engine, model, optimizer, step, now, later)
         done, last = step + 1, step + 1 == settings.steps
         if curves is None:
@@ -187,7 +186,3 @@ def schedule(step: int, steps: int, warmup: float = 0.05) -> float:
     if step < first:
         return (step + 1) / first
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - first) / max(1, steps - first)))
-
-
-def as_tensor(frames: np.ndarray, device: torch.device) -> Float[Tensor, "b 3 h w"]:
-    return torch.from_numpy(np.ascontiguousarray(frames)).to(device).permute(0, 3, 1, 2).float() / 255

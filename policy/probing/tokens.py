@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 from torch import nn
 
-from policy.channels import pair_channels
+from policy.channels import pair_channels, picture_tensor
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import colour_words
 from policy.streams import TwoStreamEncoder
@@ -66,15 +66,11 @@ def word_features(frames: UInt8[np.ndarray, "n 2 h w 3"], grid: tuple[int, int],
     """The same for the colour words that streams are asked for in pre-training, as numbers of the picture itself: P is those of the first picture, M their
     difference, fused those of both."""
     now, later = (
-        np.concatenate([colour_words(_pictures(frames[begin : begin + batch, i]), grid).numpy() for begin in range(0, len(frames), batch)]) for i in (0, 1)
+        np.concatenate([colour_words(picture_tensor(frames[begin : begin + batch, i]), grid).numpy() for begin in range(0, len(frames), batch)]) for i in (0, 1)
     )
     read = {name: {"patches": (x,), "average": (x.mean(axis=1),)} for name, x in (("P", now), ("M", later - now))}
     both = np.concatenate([now, later], axis=-1)
     return read | {"fused": {"patches": (both,), "average": (both.mean(axis=1),)}}
-
-
-def _pictures(frames: UInt8[np.ndarray, "n h w 3"]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
 
 
 def digest(*modules: nn.Module | None) -> str:
