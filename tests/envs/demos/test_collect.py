@@ -205,7 +205,8 @@ def test_missing_demonstrations_are_bad_input(module: str, tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_any_moment_nothing_finished_is_lost(tmp_path: Path) -> None:
-    arguments = [f"{key}={value}" for key, value in dataclasses.asdict(SETTINGS).items() if value is not None] + ["num_workers=2", "n=14"]
+    wanted = dataclasses.asdict(SETTINGS) | {"num_workers": 2, "n": 14}
+    arguments = [f"{key}={value}" for key, value in wanted.items() if value not in (None, ())]
     clock, killed, whole = random.Random(0), tmp_path / "killed", tmp_path / "whole"
     assert run("collect", *arguments, f"out={whole}").returncode == 0
     for attempt in range(10):
