@@ -24,17 +24,14 @@ def module(name: str, *words: str) -> str:
     return (done.stdout.strip().splitlines() or [""])[-1]  # fine-tuning shows its progress on stderr only
 
 
-def by_keys(folder: Path, screenshot: Path | None = None) -> list[str]:
+def by_keys(folder: Path) -> list[str]:
     """Records the episodes; returns what the session said of each."""
     folder.mkdir(parents=True, exist_ok=True)
     with browser() as chromium, running(folder, n=BY_KEYS, seed=KEYS_SEED, size=96, view=192) as run, contextlib.closing(chromium.new_page()) as page:
-        page.set_viewport_size({"width": 1200, "height": 800})
         page.goto(run.url)
         for number in range(BY_KEYS):
             pick(run, page)
             until(lambda: page.text_content("#success") == "yes", "success on the page")
-            if screenshot is not None and number == 0:
-                page.screenshot(path=str(screenshot))
             page.keyboard.press("Enter")
             until(lambda number=number: run.session.starts.num_files == number + 1, "the saved episode")
         return [line for line in run.said if "Hz" in line]
@@ -42,7 +39,7 @@ def by_keys(folder: Path, screenshot: Path | None = None) -> list[str]:
 
 def full_path(folder: Path, steps: int, episodes: int) -> str:
     """The last line of the evaluation."""
-    print(*by_keys(folder / "keys", folder / "page.png"), sep="\n")
+    print(*by_keys(folder / "keys"), sep="\n")
     print(module("envs.demos.collect", "task=pick_at_xy", f"n={BY_EXPERT}", f"out={folder / 'expert'}"))
     demos = folder / "demos"
     print(module("envs.demos.convert", f"src=[{folder / 'keys'},{folder / 'expert'}]", f"out={demos}", "to=folder"))
