@@ -139,7 +139,8 @@ def covered(env: Any) -> bool:
                 return False
             if isinstance(controller, OperationalSpaceController) and controller.num_ref_sites != 1:
                 return False
-            if not rounds_like_numpy(len(controller.qvel_index), robot.sim.model.nv):
+            law = LAWS[type(controller)]
+            if law is not HeldLaw and not rounds_like_numpy(len(controller.qvel_index), robot.sim.model.nv, arm=law is ArmLaw):
                 return False
     return True
 

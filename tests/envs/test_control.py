@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -214,8 +218,18 @@ def test_other_controllers_run_robosuites_loop() -> None:
 
 
 def test_other_rounding_runs_robosuites_loop(lift: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(laws, "rounds_like_numpy", lambda joints, nv: False)
+    monkeypatch.setattr(laws, "rounds_like_numpy", lambda joints, nv, arm: False)
     assert not fresh(lift).is_fast
+
+
+@pytest.mark.parametrize("kernels", ["Haswell", "SkylakeX"])
+def test_the_mobile_robot_is_fast_with_either_kernels_of_openblas(kernels: str) -> None:
+    """Those for AVX-512 sum in another order, also where only a torso of one joint is concerned."""
+    if kernels == "SkylakeX" and " avx512f " not in Path("/proc/cpuinfo").read_text():
+        pytest.skip("needs AVX-512")
+    asked = "from envs.control.torques import rounds_like_numpy as same; print(same(7, 33, arm=True), same(1, 33, arm=False))"
+    done = subprocess.run([sys.executable, "-c", asked], env=os.environ | {"OPENBLAS_CORETYPE": kernels}, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
 
 
 def test_an_unwritable_cache_is_no_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
