@@ -129,8 +129,8 @@ class Samples:
 
 def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples | None, steps: int, device: torch.device, out: Path) -> float:
     """Trains in place and leaves the moving average of the weights in `policy`; returns the seconds this took (of the last start)."""
-    learning = nn.ModuleDict({"policy": policy, "average": copy.deepcopy(policy).requires_grad_(False)})
-    average = learning["average"]
+    average = copy.deepcopy(policy).requires_grad_(False)
+    learning = nn.ModuleDict({"policy": policy, "average": average})
     heads = [p for name, p in policy.named_parameters() if p.requires_grad and not name.startswith("streams.")]
     stream = [p for name, p in policy.named_parameters() if p.requires_grad and name.startswith("streams.")]
     groups = [{"params": heads, "rate": settings.lr}, {"params": stream, "rate": settings.stream_lr}]
