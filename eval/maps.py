@@ -31,7 +31,7 @@ def draw(entries: Sequence[Entry], path: str | Path) -> Path:
 
     placed = [(entry, starts) for entry in entries if len(starts := _starts(entry.rows))]
     if not placed:
-        raise BadInput("maps: no row has target_xy_m; use maps=false")
+        raise BadInput("maps: no row has target_xy_m; use pictures=false")
     columns = min(4, len(placed))
     rows = -(-len(placed) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3.1 * columns + 1.0, 3.1 * rows), squeeze=False, layout="constrained")

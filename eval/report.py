@@ -1,6 +1,6 @@
 """`python -m eval.report folders=outputs/eval`: many result folders in one table, with tests against a baseline, and maps of the error.
 
-Writes report.csv, .tex, .md and spatial_error.png into `out`, and with `into=docs/results.md block=NAME` the table into that marked block.
+Writes report.csv, .tex, .md and pictures into `out`, and with `into=docs/results.md block=NAME` the table into that marked block.
 Every number is counted afresh from rows.
 """
 
@@ -26,7 +26,7 @@ class Settings:
     out: str | None
     into: str | None
     block: str | None
-    maps: bool
+    pictures: bool
 
     def __post_init__(self) -> None:
         if (self.into is None) != (self.block is None):
@@ -178,14 +178,22 @@ def main(settings: Settings) -> None:
     if settings.out is not None:
         tables.write(table, settings.out, "report")
         print(f"wrote report.csv, report.tex and report.md to {settings.out}")
-        if settings.maps:
-            from eval.maps import draw, is_placed
-
-            placed = any(is_placed(entry.rows) for entry in entries)
-            print(f"wrote {draw(entries, Path(settings.out) / 'spatial_error.png')}" if placed else "no maps: no row says where its target lay")
+        if settings.pictures:
+            _draw(entries, Path(settings.out))
     if settings.into is not None and settings.block is not None:
         tables.rewrite_block(settings.into, settings.block, tables.markdown(table))
         print(f"rewrote the block {settings.block} of {settings.into}")
+
+
+def _draw(entries: Sequence[Entry], out: Path) -> None:
+    from eval import curves, maps
+
+    if any(maps.is_placed(entry.rows) for entry in entries):
+        print(f"wrote {maps.draw(entries, out / 'spatial_error.png')}")
+    else:
+        print("no maps: no row says where its target lay")
+    if curves.has_curves(entries):
+        print(f"wrote {curves.draw(entries, out / 'success_by_demos.png')}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from whatwhere.command import named
 from whatwhere.errors import BadInput
 
 
-def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20, train_seed=0, relation=None):
+def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20, train_seed=0, relation=None, **conditions):
     """A result folder in which the first `wins` of `n` episodes succeed."""
     rng = np.random.default_rng(seed)
     for episode in range(n):
@@ -28,10 +28,10 @@ def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20,
             "task": task, "version": version, "policy": "learned", "encoder": encoder, "checkpoint": f"{task}_{encoder}", "train_seed": train_seed,
             "seed": seed, "episode": episode, "init_hash": f"{seed:08x}{episode:08x}", "success": won, "failure": None,
             "position_error_cm": 0.5 + 0.01 * episode if won else 3.0 + episode, "is_relation_correct": relation, "steps": 40, "wall_s": 1.0, "video": None,
-            "freezes": 0, "target_xy_m": [float(v) for v in rng.uniform(-0.15, 0.15, 2)],
+            "freezes": 0, "target_xy_m": [float(v) for v in rng.uniform(-0.15, 0.15, 2)], **conditions,
         }  # fmt: skip
         add_row(folder, row)
-    about = {"task": task, "policy": "learned", "encoder": encoder, "checkpoint": f"{task}_{encoder}", "train_seed": train_seed, "seed": seed}
+    about = conditions | {"task": task, "policy": "learned", "encoder": encoder, "checkpoint": f"{task}_{encoder}", "train_seed": train_seed, "seed": seed}
     return finish(folder, about | {"versions": {}, "command": "…"})
 
 
@@ -106,6 +106,21 @@ def test_report_writes_its_files(folders, tmp_path, capsys):
     assert document.read_text() == text, "rewriting is stable"
     assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.csv", "report.tex", "report.md", "spatial_error.png"}
     assert (tmp_path / "report" / "spatial_error.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_where_numbers_of_demonstrations_differ(tmp_path, monkeypatch):
+    """A dot a training with its interval over starts, and a line through the means over training seeds; one number alone makes no curve."""
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda axis, x, y, **style: drawn.append((style["label"], [float(v) for v in y])))
+    for num_demos, train_seed, wins in ((5, 0, 4), (25, 0, 18), (25, 1, 14)):
+        fill(tmp_path / f"n{num_demos}_s{train_seed}", "pixelwise", wins, train_seed=train_seed, num_demos=num_demos, streams="3394c63d")
+    fill(tmp_path / "untrained", "pixelwise", 10, num_demos=25, streams="random")
+    fill(tmp_path / "other", "pixelwise", 10, task="stack_centered", num_demos=25, streams="3394c63d")
+    main(ReportSettings(str(tmp_path), None, str(tmp_path / "report"), None, None, True))
+    assert (tmp_path / "report" / "success_by_demos.png").read_bytes().startswith(b"\x89PNG")
+    success = dict(drawn[:2])
+    assert success == {"pixelwise": [20.0, pytest.approx(80.0)], "pixelwise, untrained streams": [50.0]}
+    assert len(drawn) == 4, "one task has a curve: two lines of success, two of error"
 
 
 def test_report_refusals(folders, tmp_path):
