@@ -67,7 +67,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
 
         unseen = samples(held_out, 1) if held_out is not None else None
         seconds = _train(settings, policy, samples(demos, settings.shifts), unseen, steps, device, out)
-        told = {"held_out": settings.held_out, "held_out_error": None if unseen is None else unseen.error(policy)}
+        told = {} if unseen is None else _told(unseen, policy, demos)
         save_pretrained(
             policy,
             out,
@@ -99,8 +99,8 @@ class Samples:
         return self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2))), torch.from_numpy(rows)
 
     @torch.no_grad()
-    def error(self, policy: Policy) -> float:
-        """Mean absolute error of the action that is executed next, over all samples, unshifted."""
+    def error(self, policy: Policy) -> Float[np.ndarray, " a"]:
+        """Mean absolute error of each number of the action that is executed next, over all samples, unshifted."""
         training = policy.training
         policy.eval()
         errors = []
@@ -110,7 +110,7 @@ class Samples:
                 told = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
             errors.append((told.float() - self.chunks[rows])[:, 0].abs())
         policy.train(training)
-        return round(float(torch.cat(errors).mean()), 4)
+        return torch.cat(errors).mean(0).cpu().numpy()
 
     def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> Float[Tensor, "b k a"]:
         assert self.cache is not None
@@ -166,7 +166,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
             save_state(out / STATE, step + 1, {"learning": learning}, optimizer)
             if unseen is not None:
-                error = unseen.error(average)
+                error = float(unseen.error(average).mean())
                 curves.add_scalar("held_out_error", error, step + 1)
                 held_out = f" · held out {error:.4f}"
     print(file=sys.stderr)
@@ -174,6 +174,20 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
     policy.load_state_dict(average.state_dict())
     policy.eval()
     return time.monotonic() - clock
+
+
+def _told(unseen: Samples, policy: Policy, demos: Demos) -> dict[str, Any]:
+    """How far the actions are from those of held-out demonstrations, number by number, and how far the median action of `demos` is; printed, too.
+
+    What a policy tells no better than a median it has not learnt to see.
+    """
+    errors = unseen.error(policy)
+    median = np.abs(unseen.demos.chunks[:, 0] - np.median(demos.chunks[:, 0], axis=0)).mean(0)
+    for name, values in (("the policy", errors), ("always the median of the demonstrations", median)):
+        print(f"held out, error of each number of the action, {name}: " + " ".join(f"{value:.3f}" for value in values))
+    told = {"error_by_number": errors, "error_by_number_of_median": median}
+    lists = {f"held_out_{name}": [round(float(value), 4) for value in values] for name, values in told.items()}
+    return {"held_out": len(unseen.demos.init_hashes), "held_out_error": round(float(errors.mean()), 4)} | lists
 
 
 def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None, str, StreamsConfig]:
