@@ -31,7 +31,8 @@ def draw(entries: Sequence[Entry], path: str | Path) -> Path:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(columns), figsize=(4.2 * len(columns), 5.4), squeeze=False, layout="constrained", sharey="row")
-    names = sorted({_line(entry) for column in columns.values() for entry in column})
+    lines = _lines([entry for column in columns.values() for entry in column])
+    names = sorted(set(lines.values()))
     colours = {name: f"C{i}" for i, name in enumerate(names)}
     for j, (title, column) in enumerate(columns.items()):
         numbers = sorted({entry.results["num_demos"] for entry in column})
@@ -40,7 +41,7 @@ def draw(entries: Sequence[Entry], path: str | Path) -> Path:
         for axis, kind in zip(axes[:, j], ROWS, strict=True):
             for i, (name, colour) in enumerate(colours.items()):
                 shift = 1 + 0.02 * (i - (len(colours) - 1) / 2)  # so that intervals do not hide one another
-                _draw_line(axis, [entry for entry in column if _line(entry) == name], kind, shift, color=colour, label=name)
+                _draw_line(axis, [entry for entry in column if lines[entry.folder] == name], kind, shift, color=colour, label=name)
             axis.set_xscale("log")
             axis.set_xticks(numbers, [str(n) for n in numbers])
             axis.minorticks_off()
@@ -72,9 +73,19 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     return {title: column for title, column in columns.items() if len({entry.results["num_demos"] for entry in column}) > 1}
 
 
-def _line(entry: Entry) -> str:
-    """What a line is called: the encoder, and whether the streams below it were never trained."""
-    return f"{entry.name}, untrained streams" if entry.results.get("streams") == "random" else entry.name
+def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
+    """What the line of each folder is called: the encoder, whether the streams below it were never trained, and which they are if there are several."""
+    streams: dict[str, set[str]] = {}
+    for entry in entries:
+        streams.setdefault(entry.name, set()).add(entry.results.get("streams") or "")
+    names = {}
+    for entry in entries:
+        own = entry.results.get("streams") or ""
+        if own == "random":
+            names[entry.folder] = f"{entry.name}, untrained streams"
+        else:
+            names[entry.folder] = f"{entry.name}, streams {own}" if len(streams[entry.name] - {"random"}) > 1 else entry.name
+    return names
 
 
 def _draw_line(axis: Any, entries: Sequence[Entry], kind: str, shift: float, **style: Any) -> None:

@@ -1,7 +1,7 @@
 """`python -m eval.report folders=outputs/eval`: many result folders in one table, with tests against a baseline, and maps of the error.
 
-Writes report.csv, .tex, .md and pictures into `out`, and with `into=docs/results.md block=NAME` the table into that marked block.
-Every number is counted afresh from rows.
+Writes report.csv, .tex, .md and pictures into `out` (and trainings.csv, .tex, .md where something was trained with several seeds), and with
+`into=docs/results.md block=NAME` the tables into that marked block. Every number is counted afresh from rows.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval import tables
+from eval import tables, trainings
 from eval.results import CONDITIONS, ROWS, load
 from eval.score import Row, compare, holm, pairs
 from whatwhere.command import command
@@ -173,16 +173,25 @@ def main(settings: Settings) -> None:
     if not settings.folders:
         raise BadInput("folders: missing; give folders=outputs/eval, a glob, or folders=[A,B]")
     entries = collect(find(settings.folders), settings.baseline)
-    table = make_table(entries, settings.baseline)
-    print(tables.terminal(table))
-    if settings.out is not None:
-        tables.write(table, settings.out, "report")
-        print(f"wrote report.csv, report.tex and report.md to {settings.out}")
-        if settings.pictures:
-            _draw(entries, Path(settings.out))
+    text = publish(entries, settings.baseline, settings.out, "report")
+    if settings.out is not None and settings.pictures:
+        _draw(entries, Path(settings.out))
     if settings.into is not None and settings.block is not None:
-        tables.rewrite_block(settings.into, settings.block, tables.markdown(table))
+        tables.rewrite_block(settings.into, settings.block, text)
         print(f"rewrote the block {settings.block} of {settings.into}")
+
+
+def publish(entries: Sequence[Entry], baseline: str | None, out: str | None, name: str) -> str:
+    """Prints the table of single trainings and, where there are several of a recipe, that over trainings; writes both into `out`; returns both as Markdown."""
+    found = {name: make_table(entries, baseline)}
+    if (over_trainings := trainings.make_table(entries, baseline)) is not None:
+        found["trainings"] = over_trainings
+    print("\n\n".join(map(tables.terminal, found.values())))
+    if out is not None:
+        for title, table in found.items():
+            tables.write(table, out, title)
+            print(f"wrote {title}.csv, {title}.tex and {title}.md to {out}")
+    return "\n\n".join(map(tables.markdown, found.values()))
 
 
 def _draw(entries: Sequence[Entry], out: Path) -> None:

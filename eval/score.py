@@ -48,6 +48,23 @@ def bootstrap(values: ArrayLike, statistic: Callable[..., Any] = np.median, resa
     return float(low), float(high)
 
 
+def two_way_bootstrap(a: ArrayLike, b: ArrayLike | None = None, resamples: int = RESAMPLES, seed: int = BOOTSTRAP_SEED) -> Interval:
+    """Percentile interval (95 %) of the mean of `a` (trainings, starts), or of mean(a) - mean(b) over the same starts.
+
+    Trainings and starts are resampled independently (Owen 2007, "The pigeonhole bootstrap"), the starts of a and b together.
+    Raises ValueError if there is nothing to resample or the numbers of starts differ.
+    """
+    sides = [np.asarray(side, np.float64) for side in (a, b) if side is not None]
+    if any(side.ndim != 2 or side.size == 0 or side.shape[1] != sides[0].shape[1] for side in sides):
+        raise ValueError(f"needs (trainings, starts) of the same starts, not {[side.shape for side in sides]}")
+    rng = np.random.Generator(np.random.PCG64(seed))
+    n = sides[0].shape[1]
+    starts = rng.multinomial(n, np.full(n, 1 / n), size=resamples) / n
+    means = [((rng.multinomial(len(side), np.full(len(side), 1 / len(side)), size=resamples) / len(side)) @ side * starts).sum(axis=1) for side in sides]
+    low, high = np.percentile(means[0] - means[1] if len(means) == 2 else means[0], [2.5, 97.5])
+    return float(low), float(high)
+
+
 def mcnemar(only_a: int, only_b: int) -> float:
     """Exact two-sided McNemar test (binomial): p of seeing pairs this lopsided if A and B succeed equally often.
 

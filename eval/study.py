@@ -18,9 +18,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from eval import tables
 from eval.progress import duration
-from eval.report import collect, make_table
+from eval.report import collect, publish
 from eval.results import RESULTS
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, did_you_mean, positive
@@ -132,10 +131,8 @@ def main(settings: Settings) -> None:
         failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
     folders = [settings.rows(cell, perturbation) for cell in cells if settings.is_done(cell) for perturbation in settings.study["perturbations"]]
     if folders:
-        table = make_table(collect(folders, settings.study.get("baseline")), settings.study.get("baseline"))
-        print(tables.terminal(table))
-        tables.write(table, settings.out, "study")
-        print(f"wrote study.csv, study.tex and study.md to {settings.out}")
+        baseline = settings.study.get("baseline")
+        publish(collect(folders, baseline), baseline, settings.out, "study")
     if failed:
         print("\n".join(failed), file=sys.stderr)
         raise SystemExit(1)

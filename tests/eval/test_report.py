@@ -11,10 +11,11 @@ import sys
 import numpy as np
 import pytest
 
-from eval import compare, tables
+from eval import compare, tables, trainings
 from eval.report import Settings as ReportSettings
 from eval.report import collect, find, main, make_table
 from eval.results import add_row, finish, last_line, load, load_rows
+from eval.score import wilson
 from whatwhere.command import named
 from whatwhere.errors import BadInput
 
@@ -121,6 +122,12 @@ def test_curves_where_numbers_of_demonstrations_differ(tmp_path, monkeypatch):
     success = dict(drawn[:2])
     assert success == {"pixelwise": [20.0, pytest.approx(80.0)], "pixelwise, untrained streams": [50.0]}
     assert len(drawn) == 4, "one task has a curve: two lines of success, two of error"
+    drawn.clear()
+    fill(tmp_path / "other_streams", "pixelwise", 6, num_demos=25, streams="0a1b2c3d")
+    main(ReportSettings(str(tmp_path), None, str(tmp_path / "report"), None, None, True))
+    success = dict(drawn[:3])
+    assert success["pixelwise, streams 3394c63d"] == [20.0, pytest.approx(80.0)]
+    assert success["pixelwise, streams 0a1b2c3d"] == [30.0], "two sets of streams are two lines"
 
 
 def test_report_refusals(folders, tmp_path):
@@ -186,3 +193,35 @@ def test_a_task_without_a_position_error(tmp_path, capsys):
     assert "position error none" in last_line(load(tmp_path / "rows" / "pixelwise")[1])
     compare.main(compare.Settings(str(tmp_path / "rows" / "pixelwise"), str(tmp_path / "rows" / "avg_late")))
     assert "none recorded for common starts" in capsys.readouterr().out
+
+
+def test_several_trainings_of_a_recipe(tmp_path, capsys):
+    """A second table: mean over trainings, wider than any interval over starts where trainings differ, and the difference to the baseline."""
+    for train_seed, wins in ((0, 18), (1, 10), (2, 14)):
+        fill(tmp_path / "rows" / f"grid_{train_seed}", "pixelwise", wins, train_seed=train_seed, num_demos=10)
+    for train_seed, wins in ((0, 4), (1, 2)):
+        fill(tmp_path / "rows" / f"average_{train_seed}", "avg_late", wins, train_seed=train_seed, num_demos=10)
+    fill(tmp_path / "rows" / "once", "pixelwise", 20, num_demos=25)
+    document = tmp_path / "results.md"
+    document.write_text("<!-- begin:x -->\n<!-- end:x -->\n")
+    main(ReportSettings(str(tmp_path / "rows"), "avg_late", str(tmp_path / "report"), str(document), "x", False))
+    read = list(csv.DictReader((tmp_path / "report" / "trainings.csv").open()))
+    assert [(row["policy"], row["num_demos"], row["trainings"], row["success_of_each"]) for row in read] == [
+        ("pixelwise", "10", "3", "90 50 70"), ("avg_late", "10", "2", "20 10"),
+    ]  # fmt: skip
+    grid, average = read
+    assert float(grid["success"]) == pytest.approx(0.7)
+    assert float(grid["success_sd"]) == pytest.approx(0.2)
+    assert float(grid["difference"]) == pytest.approx(0.55)
+    assert average["difference"] == ""
+    alone = wilson(14, 20)
+    assert float(grid["success_low"]) < 0.52 and float(grid["success_high"]) > 0.86 and alone[1] - alone[0] < 0.38
+    assert "90, 50, 70" in document.read_text() and "difference, points" in document.read_text()
+    assert "wrote trainings.csv" in capsys.readouterr().out
+
+
+def test_what_is_not_one_recipe_is_not_pooled(tmp_path):
+    """Two policies of one training seed, or without a start in common, are not trainings of one recipe."""
+    for name, conditions in {"a": {}, "b": {}, "c": {"task": "stack_centered", "seed": 1}, "d": {"task": "stack_centered", "seed": 2, "train_seed": 1}}.items():
+        fill(tmp_path / name, "pixelwise", 3, **conditions)
+    assert trainings.make_table(collect(find(str(tmp_path)))) is None

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eval.score import bootstrap, compare, holm, mcnemar, paired_difference, pairs, score, wilson
+from eval.score import bootstrap, compare, holm, mcnemar, paired_difference, pairs, score, two_way_bootstrap, wilson
 
 
 @pytest.mark.parametrize(("successes", "n"), [(0, 1), (0, 20), (1, 29), (15, 148), (81, 263), (94, 100), (50, 50)])
@@ -73,6 +73,31 @@ def test_bootstrap_repeats_and_agrees_with_scipy():
     assert bootstrap([2.0]) == (2.0, 2.0)
     with pytest.raises(ValueError, match="at least one"):
         bootstrap([])
+
+
+def test_two_way_bootstrap_sees_trainings_and_starts():
+    rng = np.random.default_rng(0)
+    starts = rng.random(100) < 0.7
+    assert two_way_bootstrap([starts]) == pytest.approx(bootstrap(starts, np.mean), abs=0.011), "one training: starts alone"
+    alone = two_way_bootstrap(np.repeat([[0.5], [0.7], [0.9]], 100, axis=1))
+    assert alone == pytest.approx((0.5, 0.9), abs=1e-9), "starts that are all alike: trainings alone"
+    differing = rng.random((3, 100)) < np.array([[0.5], [0.7], [0.9]])
+    low, high = two_way_bootstrap(differing)
+    assert high - low > 2 * (two_way_bootstrap([starts])[1] - two_way_bootstrap([starts])[0]) * 0.9, "wider than over starts where trainings differ"
+    assert two_way_bootstrap([starts, starts], [starts]) == (0.0, 0.0), "the same starts are drawn for both sides"
+    with pytest.raises(ValueError, match="same starts"):
+        two_way_bootstrap([[1.0, 0.0]], [[1.0]])
+
+
+def test_two_way_bootstrap_covers():
+    """Where trainings and starts both matter, four of five intervals or more hold the true mean: three trainings cannot promise 95 %."""
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(100):
+        rates = np.clip(0.7 + 0.05 * rng.standard_normal((3, 1)) + 0.2 * rng.standard_normal((1, 100)), 0, 1)
+        low, high = two_way_bootstrap(rng.random((3, 100)) < rates, resamples=500)
+        held += low <= 0.7 <= high
+    assert held >= 80
 
 
 def test_holm():

@@ -1,0 +1,94 @@
+"""One recipe trained several times: its success over trainings *and* starts, in a table of its own beside that of single trainings.
+
+The intervals of single trainings are over starts alone and say nothing of how much the next training may differ. Here both are resampled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eval import tables
+from eval.score import PAIR_KEYS, two_way_bootstrap
+
+if TYPE_CHECKING:
+    from eval.report import Entry
+
+
+def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table | None:
+    """A line for each recipe of `entries` (task, conditions, policy, streams); None where none was trained with more than one seed.
+
+    With a `baseline` (an encoder or policy name) also the difference to it over common starts, where it was evaluated under the same conditions.
+    """
+    recipes: dict[tuple[Any, ...], list[Entry]] = {}
+    for entry in entries:
+        if entry.results["train_seed"] is not None:
+            recipes.setdefault((entry.group, entry.name, entry.results.get("streams")), []).append(entry)
+    pooled = [sorted(trained, key=lambda entry: entry.results["train_seed"]) for trained in recipes.values() if _is_one_recipe(trained)]
+    groups = {trained[0].group for trained in pooled if len(trained) > 1}
+    if not groups:
+        return None
+    bases = {trained[0].group: trained for trained in reversed(pooled) if trained[0].name == baseline}  # the first of them, as in single tests
+    records = [_record(trained, bases.get(trained[0].group, []), baseline) for trained in pooled if trained[0].group in groups]
+    records.sort(key=lambda r: (r["task"], r["perturbation"] or "", r["num_demos"] or 0, -r["success"]))
+    columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
+    columns = {title: cells for title, cells in columns.items() if any(cells)}
+    notes = ["Mean success over trainings; 95 % intervals over trainings and starts (two-way bootstrap), over starts alone where there is one training."]
+    if baseline is not None and "difference, points" in columns:
+        notes.append(f"difference: to {baseline} over common starts.")
+    return tables.Table(tuple(columns), list(zip(*columns.values(), strict=True)), records, notes)
+
+
+def _is_one_recipe(trained: Sequence[Entry]) -> bool:
+    """Whether each has a seed of its own, and all have starts in common."""
+    return len({entry.results["train_seed"] for entry in trained}) == len(trained) and successes(trained).size > 0
+
+
+def _record(trained: Sequence[Entry], base: Sequence[Entry], baseline: str | None) -> dict[str, Any]:
+    """One row of the CSV; rates from 0 to 1, distances in cm."""
+    first = trained[0]
+    own = successes(trained)
+    (low, high), rates = two_way_bootstrap(own), own.mean(axis=1)
+    medians = [entry.results["position_error_cm"]["median"] for entry in trained]
+    difference, limits = None, (None, None)
+    if base and first.name != baseline:
+        both = successes([*trained, *base])
+        if both.size:
+            a, b = both[: len(trained)], both[len(trained) :]
+            difference, limits = float(a.mean() - b.mean()), two_way_bootstrap(a, b)
+    return {
+        "task": first.task, "perturbation": first.results.get("perturbation"), "num_demos": first.results.get("num_demos"), "policy": first.name,
+        "streams": first.results.get("streams"), "trainings": len(trained), "starts": own.shape[1], "success": float(rates.mean()),
+        "success_low": low, "success_high": high, "success_of_each": " ".join(f"{100 * rate:.0f}" for rate in rates),
+        "success_sd": float(rates.std(ddof=1)) if len(rates) > 1 else None, "error_cm_median": None if None in medians else float(np.mean(medians)),
+        "difference": difference, "difference_low": limits[0], "difference_high": limits[1],
+    }  # fmt: skip
+
+
+def successes(trained: Sequence[Entry]) -> NDArray[np.float64]:
+    """Whether each training succeeded (1 or 0) on each start that all of them have: (trainings, starts)."""
+    found = [{tuple(row[key] for key in PAIR_KEYS): bool(row["success"]) for row in entry.rows if row["init_hash"] is not None} for entry in trained]
+    common = [start for start in found[0] if all(start in other for other in found)]
+    return np.array([[other[start] for start in common] for other in found], np.float64)
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    return "" if value is None or low is None or high is None else f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+COLUMNS: dict[str, Any] = {
+    "task": lambda r: r["task"],
+    "perturbation": lambda r: r["perturbation"] or "",
+    "demos": lambda r: str(r["num_demos"] or ""),
+    "policy": lambda r: r["policy"],
+    "streams": lambda r: r["streams"] or "",
+    "trainings": lambda r: str(r["trainings"]),
+    "success % of each": lambda r: r["success_of_each"].replace(" ", ", "),
+    "mean success %": lambda r: _with_interval(r["success"], r["success_low"], r["success_high"]),
+    "sd over trainings": lambda r: "" if r["success_sd"] is None else f"{100 * r['success_sd']:.1f}",
+    "error cm (mean of medians)": lambda r: "" if r["error_cm_median"] is None else f"{r['error_cm_median']:.2f}",
+    "difference, points": lambda r: _with_interval(r["difference"], r["difference_low"], r["difference_high"]).replace("-", "−"),
+}
