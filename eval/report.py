@@ -148,11 +148,7 @@ def p_text(p: float | None) -> str:
 
 
 COLUMNS: dict[str, Any] = {
-    "task": lambda r: r["task"],
-    "perturbation": lambda r: r["perturbation"] or "",
-    "demos": lambda r: str(r["num_demos"] or ""),
-    "policy": lambda r: r["policy"],
-    "streams": lambda r: r["streams"] or "",
+    **trainings.WHAT,
     "train seed": lambda r: "" if r["train_seed"] is None else str(r["train_seed"]),
     "episodes": lambda r: str(r["episodes"]),
     "success %": lambda r: f"{_percent(r['success'])} [{_percent(r['success_low'])}, {_percent(r['success_high'])}]",

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval import tables
+from eval.results import CONDITIONS
 from eval.score import PAIR_KEYS, two_way_bootstrap
 
 if TYPE_CHECKING:
@@ -60,10 +61,10 @@ def _record(trained: Sequence[Entry], base: Sequence[Entry], baseline: str | Non
             a, b = both[: len(trained)], both[len(trained) :]
             difference, limits = float(a.mean() - b.mean()), two_way_bootstrap(a, b)
     return {
-        "task": first.task, "perturbation": first.results.get("perturbation"), "num_demos": first.results.get("num_demos"), "policy": first.name,
-        "streams": first.results.get("streams"), "trainings": len(trained), "starts": own.shape[1], "success": float(rates.mean()),
-        "success_low": low, "success_high": high, "success_of_each": " ".join(f"{100 * rate:.0f}" for rate in rates),
-        "success_sd": float(rates.std(ddof=1)) if len(rates) > 1 else None, "error_cm_median": None if None in medians else float(np.mean(medians)),
+        "task": first.task, **{name: first.results.get(name) for name in CONDITIONS}, "policy": first.name,
+        "trainings": len(trained), "starts": own.shape[1], "success": float(rates.mean()), "success_low": low, "success_high": high,
+        "success_of_each": " ".join(f"{100 * rate:.0f}" for rate in rates), "success_sd": float(rates.std(ddof=1)) if len(rates) > 1 else None,
+        "error_cm_median": None if None in medians else float(np.mean(medians)),
         "difference": difference, "difference_low": limits[0], "difference_high": limits[1],
     }  # fmt: skip
 
@@ -79,12 +80,15 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
     return "" if value is None or low is None or high is None else f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-COLUMNS: dict[str, Any] = {
+WHAT: dict[str, Any] = {  # what a line of either table is about
     "task": lambda r: r["task"],
     "perturbation": lambda r: r["perturbation"] or "",
     "demos": lambda r: str(r["num_demos"] or ""),
     "policy": lambda r: r["policy"],
     "streams": lambda r: r["streams"] or "",
+}
+COLUMNS: dict[str, Any] = {
+    **WHAT,
     "trainings": lambda r: str(r["trainings"]),
     "success % of each": lambda r: r["success_of_each"].replace(" ", ", "),
     "mean success %": lambda r: _with_interval(r["success"], r["success_low"], r["success_high"]),
