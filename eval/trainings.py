@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table | None:
     """A line for each recipe of `entries` (task, conditions, policy, streams); None where none was trained with more than one seed.
 
-    With a `baseline` (an encoder or policy name) also the difference to it over common starts, where it was evaluated under the same conditions.
+    With a `baseline` (an encoder, policy or folder name: then the recipe of that folder) also the difference to it over common starts, where it was
+    evaluated under the same conditions.
     """
     recipes: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
@@ -32,8 +33,8 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     groups = {trained[0].group for trained in pooled if len(trained) > 1}
     if not groups:
         return None
-    bases = {trained[0].group: trained for trained in reversed(pooled) if trained[0].name == baseline}  # the first of them, as in single tests
-    records = [_record(trained, bases.get(trained[0].group, []), baseline) for trained in pooled if trained[0].group in groups]
+    bases = {trained[0].group: trained for trained in reversed(pooled) if any(baseline in (entry.name, entry.folder.name) for entry in trained)}
+    records = [_record(trained, bases.get(trained[0].group, trained)) for trained in pooled if trained[0].group in groups]
     records.sort(key=lambda r: (r["task"], r["perturbation"] or "", r["num_demos"] or 0, -r["success"]))
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
@@ -48,14 +49,14 @@ def _is_one_recipe(trained: Sequence[Entry]) -> bool:
     return len({entry.results["train_seed"] for entry in trained}) == len(trained) and successes(trained).size > 0
 
 
-def _record(trained: Sequence[Entry], base: Sequence[Entry], baseline: str | None) -> dict[str, Any]:
+def _record(trained: Sequence[Entry], base: Sequence[Entry]) -> dict[str, Any]:
     """One row of the CSV; rates from 0 to 1, distances in cm."""
     first = trained[0]
     own = successes(trained)
     (low, high), rates = two_way_bootstrap(own), own.mean(axis=1)
     medians = [entry.results["position_error_cm"]["median"] for entry in trained]
     difference, limits = None, (None, None)
-    if base and first.name != baseline:
+    if base is not trained:
         both = successes([*trained, *base])
         if both.size:
             a, b = both[: len(trained)], both[len(trained) :]

@@ -220,6 +220,16 @@ def test_several_trainings_of_a_recipe(tmp_path, capsys):
     assert "wrote trainings.csv" in capsys.readouterr().out
 
 
+def test_trained_and_untrained_streams_over_trainings(tmp_path):
+    """Both are called pixelwise: a folder's name says which of them is the baseline."""
+    for streams, wins in (("3394c63d", (18, 14)), ("random", (8, 10))):
+        for train_seed in (0, 1):
+            fill(tmp_path / f"{streams}_{train_seed}", "pixelwise", wins[train_seed], train_seed=train_seed, streams=streams)
+    table = trainings.make_table(collect(find(str(tmp_path)), "random_0"), "random_0")
+    assert table is not None
+    assert [(record["streams"], record["difference"]) for record in table.records] == [("3394c63d", pytest.approx(0.35)), ("random", None)]
+
+
 def test_what_is_not_one_recipe_is_not_pooled(tmp_path):
     """Two policies of one training seed, or without a start in common, are not trainings of one recipe."""
     for name, conditions in {"a": {}, "b": {}, "c": {"task": "stack_centered", "seed": 1}, "d": {"task": "stack_centered", "seed": 2, "train_seed": 1}}.items():
