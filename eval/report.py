@@ -89,12 +89,12 @@ def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[
 
 
 def _test(entries: list[Entry], baseline: str) -> None:
-    """McNemar of each entry of one group against the baseline of the same training seed (or the only one), then Holm over these."""
+    """McNemar of each entry of one group against the baseline of the same training seed (or the only one), over the same streams if there is one; then Holm."""
     bases = [entry for entry in entries if baseline in (entry.name, entry.folder.name)]
     tested = []
     for entry in entries:
-        same = [base for base in bases if base.results["train_seed"] == entry.results["train_seed"]]
-        base = (bases if len(bases) == 1 else same)[:1]
+        same = [base for base in bases if len(bases) == 1 or base.results["train_seed"] == entry.results["train_seed"]]
+        base = sorted(same, key=lambda base: base.results.get("streams") != entry.results.get("streams"))[:1]
         paired = pairs(entry.rows, base[0].rows) if base and entry not in bases else []
         if paired:
             entry.difference = compare(paired)

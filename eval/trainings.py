@@ -23,7 +23,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     """A line for each recipe of `entries` (task, conditions, policy, streams); None where none was trained with more than one seed.
 
     With a `baseline` (an encoder, policy or folder name: then the recipe of that folder) also the difference to it over common starts, where it was
-    evaluated under the same conditions.
+    evaluated under the same conditions; over the same streams if there is one.
     """
     recipes: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
@@ -33,8 +33,8 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     groups = {trained[0].group for trained in pooled if len(trained) > 1}
     if not groups:
         return None
-    bases = {trained[0].group: trained for trained in reversed(pooled) if any(baseline in (entry.name, entry.folder.name) for entry in trained)}
-    records = [_record(trained, bases.get(trained[0].group, trained)) for trained in pooled if trained[0].group in groups]
+    bases = [trained for trained in pooled if any(baseline in (entry.name, entry.folder.name) for entry in trained)]
+    records = [_record(trained, _base(trained, bases)) for trained in pooled if trained[0].group in groups]
     records.sort(key=lambda r: (r["task"], r["perturbation"] or "", r["num_demos"] or 0, -r["success"]))
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
@@ -47,6 +47,12 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
 def _is_one_recipe(trained: Sequence[Entry]) -> bool:
     """Whether each has a seed of its own, and all have starts in common."""
     return len({entry.results["train_seed"] for entry in trained}) == len(trained) and successes(trained).size > 0
+
+
+def _base(trained: list[Entry], bases: Sequence[list[Entry]]) -> list[Entry]:
+    """What a recipe is compared with: a baseline of its task and conditions; itself where there is none."""
+    same = [base for base in bases if base[0].group == trained[0].group]
+    return min(same, key=lambda base: base[0].results.get("streams") != trained[0].results.get("streams"), default=trained)
 
 
 def _record(trained: Sequence[Entry], base: Sequence[Entry]) -> dict[str, Any]:

@@ -230,6 +230,25 @@ def test_trained_and_untrained_streams_over_trainings(tmp_path):
     assert [(record["streams"], record["difference"]) for record in table.records] == [("3394c63d", pytest.approx(0.35)), ("random", None)]
 
 
+def test_a_baseline_over_the_same_streams(tmp_path):
+    """Frozen is tested against frozen, unfrozen against unfrozen; what has no streams, against the best."""
+    for name, encoder, streams, wins in (
+        ("a", "pixelwise", "3394c63d", 18), ("b", "pixelwise", "3394c63d unfrozen", 17), ("c", "cnn_keypoints", None, 16),
+        ("d", "avg_late", "3394c63d", 2), ("e", "avg_late", "3394c63d unfrozen", 9),
+    ):  # fmt: skip
+        for train_seed in (0, 1):
+            fill(tmp_path / f"{name}{train_seed}", encoder, wins, streams=streams, train_seed=train_seed)
+    entries = collect(find(str(tmp_path)), "avg_late")
+    assert {entry.folder.name[0]: entry.difference["success"]["only_a"] for entry in entries if entry.difference} == {"a": 16, "b": 8, "c": 7}
+    table = trainings.make_table(entries, "avg_late")
+    assert table is not None
+    differences = {(record["policy"], record["streams"]): record["difference"] for record in table.records}
+    assert differences == {
+        ("pixelwise", "3394c63d"): pytest.approx(0.8), ("pixelwise", "3394c63d unfrozen"): pytest.approx(0.4), ("cnn_keypoints", None): pytest.approx(0.35),
+        ("avg_late", "3394c63d"): None, ("avg_late", "3394c63d unfrozen"): None,
+    }  # fmt: skip
+
+
 def test_what_is_not_one_recipe_is_not_pooled(tmp_path):
     """Two policies of one training seed, or without a start in common, are not trainings of one recipe."""
     for name, conditions in {"a": {}, "b": {}, "c": {"task": "stack_centered", "seed": 1}, "d": {"task": "stack_centered", "seed": 2, "train_seed": 1}}.items():
