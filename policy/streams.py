@@ -20,8 +20,8 @@ M_CHANNELS, P_CHANNELS = 4, 5
 class ConvStem(nn.Module):
     """Strided 4×4 convolutions down to the token grid in place of one large patch projection.
 
-    Plain patch projections did not localise when trained on little data (docs/lab.md); early convolutions do
-    (Xiao et al. 2021, "Early convolutions help transformers see better"). The signature is that of timm's PatchEmbed.
+    After equally many steps of pre-training, places are told with half the error more over plain patch projections (docs/lab.md). See Xiao et al.
+    2021, "Early convolutions help transformers see better". The signature is that of timm's PatchEmbed.
     """
 
     def __init__(self, img_size: int, patch_size: int, in_chans: int, embed_dim: int, **_: Any) -> None:
