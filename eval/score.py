@@ -136,9 +136,13 @@ PAIR_KEYS = ("task", "version", "seed", "episode", "init_hash")
 
 def pairs(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> list[tuple[Row, Row]]:
     """The rows of A and of B that began at the same start (task, version, seed, episode and start hash), in A's order."""
-    by_start = {tuple(row[key] for key in PAIR_KEYS): row for row in rows_b if row["init_hash"] is not None}
-    starts = [(row, tuple(row[key] for key in PAIR_KEYS)) for row in rows_a]
-    return [(row, by_start[start]) for row, start in starts if start in by_start]
+    by_start = by_starts(rows_b)
+    return [(row, by_start[start]) for start, row in by_starts(rows_a).items() if start in by_start]
+
+
+def by_starts(rows: Sequence[Row]) -> dict[tuple[Any, ...], Row]:
+    """Rows by what says where they began (`PAIR_KEYS`), in their order; those of lost workers, which have no start hash, are left out."""
+    return {tuple(row[key] for key in PAIR_KEYS): row for row in rows if row["init_hash"] is not None}
 
 
 def compare(paired: Sequence[tuple[Row, Row]]) -> dict[str, Any]:

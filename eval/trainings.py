@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eval import tables
 from eval.results import CONDITIONS
-from eval.score import PAIR_KEYS, two_way_bootstrap
+from eval.score import by_starts, two_way_bootstrap
 
 if TYPE_CHECKING:
     from eval.report import Entry
@@ -46,7 +46,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
 
 def _is_one_recipe(trained: Sequence[Entry]) -> bool:
     """Whether each has a seed of its own, and all have starts in common."""
-    return len({entry.results["train_seed"] for entry in trained}) == len(trained) and successes(trained).size > 0
+    return len({entry.results["train_seed"] for entry in trained}) == len(trained) and _successes(trained).size > 0
 
 
 def _base(trained: list[Entry], bases: Sequence[list[Entry]]) -> list[Entry]:
@@ -58,12 +58,12 @@ def _base(trained: list[Entry], bases: Sequence[list[Entry]]) -> list[Entry]:
 def _record(trained: Sequence[Entry], base: Sequence[Entry]) -> dict[str, Any]:
     """One row of the CSV; rates from 0 to 1, distances in cm."""
     first = trained[0]
-    own = successes(trained)
+    own = _successes(trained)
     (low, high), rates = two_way_bootstrap(own), own.mean(axis=1)
     medians = [entry.results["position_error_cm"]["median"] for entry in trained]
     difference, limits = None, (None, None)
     if base is not trained:
-        both = successes([*trained, *base])
+        both = _successes([*trained, *base])
         if both.size:
             a, b = both[: len(trained)], both[len(trained) :]
             difference, limits = float(a.mean() - b.mean()), two_way_bootstrap(a, b)
@@ -76,11 +76,11 @@ def _record(trained: Sequence[Entry], base: Sequence[Entry]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def successes(trained: Sequence[Entry]) -> NDArray[np.float64]:
+def _successes(trained: Sequence[Entry]) -> NDArray[np.float64]:
     """Whether each training succeeded (1 or 0) on each start that all of them have: (trainings, starts)."""
-    found = [{tuple(row[key] for key in PAIR_KEYS): bool(row["success"]) for row in entry.rows if row["init_hash"] is not None} for entry in trained]
+    found = [by_starts(entry.rows) for entry in trained]
     common = [start for start in found[0] if all(start in other for other in found)]
-    return np.array([[other[start] for start in common] for other in found], np.float64)
+    return np.array([[bool(other[start]["success"]) for start in common] for other in found], np.float64)
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str:

@@ -215,7 +215,7 @@ def test_several_trainings_of_a_recipe(tmp_path, capsys):
     assert float(grid["difference"]) == pytest.approx(0.55)
     assert average["difference"] == ""
     alone = wilson(14, 20)
-    assert float(grid["success_low"]) < 0.52 and float(grid["success_high"]) > 0.86 and alone[1] - alone[0] < 0.38
+    assert float(grid["success_high"]) - float(grid["success_low"]) > 1.2 * (alone[1] - alone[0])
     assert "90, 50, 70" in document.read_text() and "difference, points" in document.read_text()
     assert "wrote trainings.csv" in capsys.readouterr().out
 
