@@ -50,7 +50,7 @@ def test_json_round_trip_and_refusals(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(BadInput, match=r"a\.json"):
             read_json(path)
-    with pytest.raises(BadInput, match="not readable"):
+    with pytest.raises(BadInput, match="is a folder"):
         read_json(tmp_path)
 
 

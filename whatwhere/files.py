@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.errors import BadInput
+from whatwhere.look import Missing, read
 
 _writes = itertools.count()
 
@@ -56,13 +57,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """The value in a JSON file. Raises BadInput if it is missing or is not JSON."""
-    path = Path(path)
+    """The value in a JSON file. Raises BadInput if it is missing (look.Missing), no regular file, or not JSON."""
+    text = read(path, "JSON file")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput(f"{path}: no such file") from None
-    except (ValueError, OSError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not readable as JSON ({error})") from None
 
 
@@ -82,12 +81,13 @@ def append_row(path: str | Path, row: dict[str, Any]) -> None:
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; torn lines are dropped; none if there is no file."""
-    path = Path(path)
-    if not path.exists():
+    """The rows of a JSON-lines file; torn lines are dropped; none if there is no file. Raises BadInput if it is no regular file."""
+    try:
+        text = read(path, "file of rows").decode(errors="replace")
+    except Missing:
         return []
     rows = []
-    for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):  # not splitlines(): U+2028 may stand inside a text
+    for line in text.split("\n"):  # not splitlines(): U+2028 may stand inside a text
         try:
             row = json.loads(line)
         except ValueError:
