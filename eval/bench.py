@@ -11,13 +11,14 @@ import platform
 import sys
 from dataclasses import dataclass
 
-from eval.tables import rewrite_block
+from eval.reports.tables import rewrite_block
 from whatwhere.command import command, named
 from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import write_json
 from whatwhere.versions import installed
 
-PARTS = {"env": "eval.bench_env", "policy": "eval.bench_policy", "pretrain": "eval.bench_pretrain"}  # each a module with `measure(settings) -> list[Figure]`
+# Each a module with `measure(settings) -> list[Figure]`.
+PARTS = {"env": "eval.benches.env", "policy": "eval.benches.policy", "pretrain": "eval.benches.pretrain"}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval import tables
 from eval.report import Entry, collect, make_table, p_text
+from eval.reports import tables
 from eval.score import compare, pairs
 from whatwhere.command import command, named
 from whatwhere.errors import BadInput

@@ -136,7 +136,7 @@ def torch_device(_: Settings) -> Iterator[Finding]:
     """Where policies compute."""
     import torch
 
-    from policy.device import choose_device
+    from policy.training.device import choose_device
 
     device = choose_device("auto")
     if device.type == "cuda":
@@ -158,7 +158,7 @@ def caches(_: Settings) -> Iterator[Finding]:
 
 def checkpoints(_: Settings) -> Iterator[Finding]:
     """Every file that a manifest lists."""
-    from policy.stored import MANIFEST, read_manifest, roots, verify
+    from policy.storage.stored import MANIFEST, read_manifest, roots, verify
 
     listed = [root for root in roots() if (root / MANIFEST).is_file()]
     if not listed:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eval import tables, trainings
+from eval.reports import tables, trainings
 from eval.results import CONDITIONS, ROWS, load
 from eval.score import Row, compare, holm, pairs
 from whatwhere.command import command
@@ -191,7 +191,7 @@ def publish(entries: Sequence[Entry], baseline: str | None, out: str | None, nam
 
 
 def _draw(entries: Sequence[Entry], out: Path) -> None:
-    from eval import curves, maps
+    from eval.reports import curves, maps
 
     if any(maps.is_placed(entry.rows) for entry in entries):
         print(f"wrote {maps.draw(entries, out / 'spatial_error.png')}")

@@ -12,13 +12,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from eval import results, tables
-from eval.player import TRAINING_START, Player, Row
-from eval.policies import POLICIES
-from eval.prepare import identity, prepare
-from eval.progress import Progress, duration
+from eval import results
+from eval.playing.player import TRAINING_START, Player, Row
+from eval.playing.policies import POLICIES
+from eval.playing.prepare import identity, prepare
+from eval.playing.progress import Progress, duration
+from eval.playing.workers import play_all
 from eval.report import collect, make_table
-from eval.workers import play_all
+from eval.reports import tables
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import claim, owned

@@ -18,7 +18,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from eval.progress import duration
+from eval.playing.progress import duration
 from eval.report import collect, publish
 from eval.results import RESULTS
 from whatwhere.command import command

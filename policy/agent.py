@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from policy import checkpoint
 from policy.heads.keypoints import Prediction
 from policy.language import bag_of_words
 from policy.model import Policy
+from policy.storage import checkpoint
 from policy.transforms import Affine
 from whatwhere.errors import BadInput, choose
 
@@ -52,7 +52,7 @@ class Agent:
 
     @staticmethod
     def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int | None = None, ensemble: float | None = None) -> Agent:
-        """By name or folder (policy.checkpoint.load). `device`: auto, cpu or cuda. Raises BadInput."""
+        """By name or folder (policy.storage.checkpoint.load). `device`: auto, cpu or cuda. Raises BadInput."""
         choose("device", device.split(":")[0], ("auto", "cpu", "cuda"))
         checkpoint.verify(name_or_folder)
         if device.startswith("cuda") and not torch.cuda.is_available():

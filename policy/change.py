@@ -9,9 +9,9 @@ from jaxtyping import Shaped
 from torch import Tensor, nn
 
 from policy.channels import pair_channels
-from policy.checkpoint import load_fusion, load_streams
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.shapes import Tokens
+from policy.storage.checkpoint import load_fusion, load_streams
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 

@@ -15,7 +15,7 @@ from whatwhere.errors import BadInput, choose, did_you_mean, positive
 from whatwhere.files import path_name
 
 if TYPE_CHECKING:
-    from policy.dataset import Demos
+    from policy.training.dataset import Demos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Settings:
 def main(settings: Settings) -> Path:
     """Trains, and returns the checkpoint's folder. Raises BadInput."""
     demos, held_out = check(settings)
-    from policy.training import finetune  # torch: nothing that a file can say waits for it
+    from policy.training.loop import finetune  # torch: nothing that a file can say waits for it
 
     return finetune(settings, demos, held_out)
 
@@ -91,8 +91,8 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
 
     Raises BadInput for those that are missing, damaged or of another task, and for streams that do not fit them.
     """
-    from policy.dataset import load_demos
     from policy.encoders import FROM_SCRATCH
+    from policy.training.dataset import load_demos
 
     if settings.demos is None:
         raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
@@ -102,7 +102,7 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
         known = demos.attrs["task"]
         raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
     if settings.encoder not in FROM_SCRATCH and settings.streams != "random":
-        from policy.stored import default_streams, read_streams
+        from policy.storage.stored import default_streams, read_streams
 
         needed, found = read_streams(Path(settings.streams or default_streams()))["size"], demos.attrs["size"]
         if needed != found:

@@ -48,7 +48,7 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    from policy.action_error import measure
+    from policy.training.action_error import measure
 
     measure(settings)
 

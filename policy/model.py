@@ -20,9 +20,9 @@ from policy.encoders import ENCODERS
 from policy.heads import HEADS
 from policy.heads.keypoints import Prediction
 from policy.language import TaskEmbedding
-from policy.named import named
 from policy.shapes import Channels, StreamTokens
 from policy.streams import TwoStreamEncoder
+from whatwhere.named import named
 
 
 class Policy(nn.Module):

@@ -30,8 +30,8 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    from policy.checkpoint import load, load_fusion, load_streams, save_pretrained, save_streams, write_manifest
     from policy.config import PolicyConfig, StreamsConfig
+    from policy.storage.checkpoint import load, load_fusion, load_streams, save_pretrained, save_streams, write_manifest
 
     if settings.streams is not None:  # with the record of their pre-training, which a policy's own copy does not have
         streams, record = load_streams(settings.streams)

@@ -81,7 +81,7 @@ def test_the_wheel_holds_what_it_needs_and_no_more(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_the_wheel_carries_the_default_checkpoint(python: Path, tmp_path: Path) -> None:
-    program = "from policy.checkpoint import find, verify; print(verify(find('pick_at_xy', 'pixelwise')).folder)"
+    program = "from policy.storage.checkpoint import find, verify; print(verify(find('pick_at_xy', 'pixelwise')).folder)"
     done = run(python, tmp_path, "-c", program)
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip())

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
-from policy.named import named
 from policy.shapes import StreamTokens, Tokens, cell_centres
 from whatwhere.errors import choose
+from whatwhere.named import named
 
 
 class PixelwiseFusion(nn.Module):

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from policy.device import choose_device
+from policy.training.device import choose_device
 from whatwhere.errors import BadInput
 
 

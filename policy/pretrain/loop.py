@@ -14,10 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from policy.channels import picture_tensor
-from policy.checkpoint import save_streams
 from policy.config import PolicyConfig, StreamsConfig
-from policy.device import autocast
-from policy.named import named
 from policy.pretrain import OBJECTIVES
 from policy.pretrain.batches import Batches
 from policy.pretrain.clips import Clips, Plan
@@ -27,10 +24,13 @@ from policy.pretrain.footage import DEFAULT_SIZE, Play, digest, open_footage
 from policy.pretrain.settings import PLACES
 from policy.pretrain.stage import SIZES, begin_from
 from policy.pretrain.watch import Collapsed, Watch
-from policy.resume import load_state, save_state
+from policy.storage.checkpoint import save_streams
 from policy.streams import TwoStreamEncoder
+from policy.training.device import autocast
+from policy.training.resume import load_state, save_state
 from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import claim, owned, read_json, write_json
+from whatwhere.named import named
 
 if TYPE_CHECKING:
     from policy.pretrain.settings import Settings

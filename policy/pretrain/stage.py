@@ -8,7 +8,7 @@ import torch
 from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import nn
 
-from policy.checkpoint import load_fusion, load_streams
+from policy.storage.checkpoint import load_fusion, load_streams
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 

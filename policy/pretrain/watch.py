@@ -59,7 +59,7 @@ class Watch:
     @torch.no_grad()
     def _validate(self, objective: Any, path: Path) -> tuple[dict[str, float], list[str]]:
         """Mean figures (those of `objective.assess` too, if it has that), a picture of the first batch, and what collapsed in it."""
-        from policy.device import autocast
+        from policy.training.device import autocast
 
         assert self.held_out is not None
         every, wrong = [], []

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from policy.checkpoint import load, load_fusion, load_streams
-from policy.device import choose_device
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import DEFINITION
 from policy.probing import action, report, xy
 from policy.probing.quick import FIT, HELD_OUT
 from policy.probing.scenes import read_scenes
 from policy.probing.tokens import Features, digest, pixel_features, token_features, word_features
-from policy.stored import locate
+from policy.storage.checkpoint import load, load_fusion, load_streams
+from policy.storage.stored import locate
+from policy.storage.tensorfile import CONFIG
 from policy.streams import TwoStreamEncoder
-from policy.tensorfile import CONFIG
+from policy.training.device import choose_device
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, write_json
 

@@ -12,7 +12,7 @@ import pytest
 import envs
 from envs.base import TaskEnv
 from envs.tasks.table import APART_M, STRANGERS
-from eval.prepare import identity, prepare
+from eval.playing.prepare import identity, prepare
 from eval.run import Settings
 from whatwhere.command import parse
 from whatwhere.errors import BadInput

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from eval.observers.freeze import FreezeObserver
-from eval.policies import Blind
+from eval.playing.policies import Blind
 from eval.rollout import rollout
 
 

@@ -8,8 +8,9 @@ import json
 import numpy as np
 import pytest
 
-from eval import bench, bench_env
+from eval import bench
 from eval.bench import Figure, Settings
+from eval.benches import env as bench_env
 from whatwhere.command import named
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse

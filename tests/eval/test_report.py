@@ -11,9 +11,10 @@ import sys
 import numpy as np
 import pytest
 
-from eval import compare, tables, trainings
+from eval import compare
 from eval.report import Settings as ReportSettings
 from eval.report import collect, find, main, make_table
+from eval.reports import tables, trainings
 from eval.results import add_row, finish, last_line, load, load_rows
 from eval.score import wilson
 from whatwhere.command import named

@@ -11,8 +11,8 @@ import pytest
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
 from eval.observers.trajectory import TrajectoryObserver
-from eval.player import Player, StartCheck
-from eval.policies import Blind
+from eval.playing.player import Player, StartCheck
+from eval.playing.policies import Blind
 from eval.results import ROW_KEYS
 from eval.rollout import outcome, rollout
 from tests.eval.eval_fakes import FakeEnv, Reach, Wander

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eval import prepare, run
-from eval.progress import Progress, duration
+from eval import run
+from eval.playing import prepare
+from eval.playing.progress import Progress, duration
 from eval.results import add_row, load_rows
 from eval.run import Settings
 from whatwhere.command import parse
@@ -85,9 +86,9 @@ def test_the_yaml_and_the_settings_agree():
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A tiny policy with random weights that says it was trained on episodes of seed 7."""
-    from policy.checkpoint import save_pretrained
     from policy.config import PolicyConfig
     from policy.model import build
+    from policy.storage.checkpoint import save_pretrained
     from policy.transforms import Affine
 
     config = PolicyConfig(encoder="cnn_avg", proprio_dim=10)

@@ -11,7 +11,7 @@ import pytest
 
 from eval.observers import picture
 from eval.observers.video import VideoObserver
-from eval.policies import Blind
+from eval.playing.policies import Blind
 from eval.rollout import rollout
 from policy.agent import Look
 from tests.eval.eval_fakes import FakeEnv, Reach, Wander

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from policy.action_error import measure
 from policy.change import ChangeEncoder
-from policy.checkpoint import save_streams
 from policy.config import PolicyConfig, StreamsConfig
 from policy.fusion.pixelwise import PixelwiseFusion
-from policy.heads.inverse_dynamics import InverseDynamics, masked_l1
+from policy.heads.change_to_actions import InverseDynamics, masked_l1
 from policy.inverse_dynamics import Settings
 from policy.shapes import Tokens
+from policy.storage.checkpoint import save_streams
 from policy.streams import TwoStreamEncoder
+from policy.training.action_error import measure
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 

@@ -17,15 +17,16 @@ import torch
 from safetensors.torch import load_file
 
 from envs.demos.episodes import Episode, write_episode
-from policy import checkpoint, training
-from policy.cache import shift_table, token_cache
 from policy.channels import m_channels, p_channels
-from policy.dataset import load_demos, moved_by, shifted
 from policy.finetune import Settings
 from policy.finetune import main as finetune
 from policy.language import bag_of_words
 from policy.pretrain.clips import Clips
+from policy.storage import checkpoint
 from policy.streams import TwoStreamEncoder
+from policy.training import loop as training
+from policy.training.cache import shift_table, token_cache
+from policy.training.dataset import load_demos, moved_by, shifted
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 

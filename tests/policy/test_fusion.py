@@ -6,9 +6,9 @@ import torch
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
 from policy.fusion.gating import Gating
 from policy.fusion.pixelwise import PixelwiseFusion
-from policy.named import named
 from policy.shapes import StreamTokens
 from whatwhere.errors import BadInput
+from whatwhere.named import named
 
 DIM = 64
 WEIGHTS = {"linear": 2, "mlp": 6, "gating": 0}  # × D², spec A4

@@ -15,8 +15,8 @@ def left_out(imports: str, forbidden: tuple[str, ...]) -> None:
 
 
 def test_policy_imports_no_simulator() -> None:
-    left_out("import policy, policy.model, policy.agent, policy.checkpoint, policy.streams, policy.heads.keypoints", FORBIDDEN)
+    left_out("import policy, policy.model, policy.agent, policy.storage.checkpoint, policy.streams, policy.heads.keypoints", FORBIDDEN)
 
 
 def test_names_are_listed_without_torch() -> None:
-    left_out("from policy.config import PolicyConfig; from policy.checkpoint import verify, find; PolicyConfig()", ("torch", "timm", *FORBIDDEN))
+    left_out("from policy.config import PolicyConfig; from policy.storage.checkpoint import verify, find; PolicyConfig()", ("torch", "timm", *FORBIDDEN))

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from policy.checkpoint import save_streams
 from policy.pretrain.colour_words import WORDS
 from policy.probe import Settings, main
 from policy.probing import measure, report
@@ -23,6 +22,7 @@ from policy.probing.ridge import STRENGTHS, gram, ridge
 from policy.probing.scenes import read_scenes
 from policy.probing.tokens import pixel_features, token_features, word_features
 from policy.probing.xy import errors, guess, xy_probe
+from policy.storage.checkpoint import save_streams
 from policy.streams import TwoStreamEncoder
 from tests.policy.small import SIZE, config
 from whatwhere.command import parse

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from policy import checkpoint, publish
+from policy import publish
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.model import build, build_streams
-from policy.stored import default_streams
+from policy.storage import checkpoint
+from policy.storage.stored import default_streams
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config
 from whatwhere.errors import BadInput

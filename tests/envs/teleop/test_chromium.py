@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from envs.demos.episodes import episode_paths, read_episode
-from policy.dataset import load_demos
+from policy.training.dataset import load_demos
 from tests.envs.teleop.driver import Fingers, Running, browser, pick, running, until
 
 PAD = """

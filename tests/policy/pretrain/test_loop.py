@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from policy.checkpoint import load_fusion, load_streams, save_streams
 from policy.config import PolicyConfig, StreamsConfig
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain import OBJECTIVES, loop
 from policy.pretrain.settings import Settings
 from policy.probing import quick
+from policy.storage.checkpoint import load_fusion, load_streams, save_streams
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse

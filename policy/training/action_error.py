@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policy.action_pictures import draw_actions, draw_change
 from policy.change import ChangeEncoder
-from policy.device import autocast, choose_device
-from policy.heads.inverse_dynamics import InverseDynamics, masked_l1
+from policy.heads.change_to_actions import InverseDynamics, masked_l1
 from policy.pretrain.clips import Clips
 from policy.pretrain.footage import Play
 from policy.pretrain.loop import schedule
 from policy.shapes import Tokens
+from policy.training.action_pictures import draw_actions, draw_change
+from policy.training.device import autocast, choose_device
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, sha256, write_json
 

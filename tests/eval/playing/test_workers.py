@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from eval.workers import play_all
+from eval.playing.workers import play_all
 from tests.eval.eval_fakes import build, build_never
 
 

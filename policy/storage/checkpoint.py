@@ -1,4 +1,4 @@
-"""Policies and streams on disk: safetensors and JSON, verified before they are read (layout and checks: policy.stored).
+"""Policies and streams on disk: safetensors and JSON, verified before they are read (layout and checks: policy.storage.stored).
 
 Weights are kept in fp16. Frozen streams are a file of their own, named by sha256 and shared by the checkpoints over them; they are what
 `load_streams` gives, so train (and cache tokens) over loaded streams, not over the fp32 ones they were saved from.
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy.config import PolicyConfig, StreamsConfig
-from policy.stored import FORMAT, Stored, find, locate, read_streams, verify, write_manifest
-from policy.tensorfile import CONFIG, MODEL, check_tensors, compare_shapes, read_header
+from policy.storage.stored import FORMAT, Stored, find, locate, read_streams, verify, write_manifest
+from policy.storage.tensorfile import CONFIG, MODEL, check_tensors, compare_shapes, read_header
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic, path_name, read_json, write_json, write_text

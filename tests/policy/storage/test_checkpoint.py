@@ -13,11 +13,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from policy import stored
 from policy.agent import Agent
-from policy.checkpoint import find, load, load_streams, save_pretrained, save_streams, verify, write_manifest
 from policy.encoders import ENCODERS
 from policy.model import Policy, build
+from policy.storage import stored
+from policy.storage.checkpoint import find, load, load_streams, save_pretrained, save_streams, verify, write_manifest
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config, inputs, observation
 from whatwhere.errors import BadInput
@@ -231,7 +231,7 @@ def test_bad_files_are_refused_before_torch_is_imported(tmp_path: Path) -> None:
     flip_bit(folder)
     code = f"""
 import sys
-from policy.checkpoint import load
+from policy.storage.checkpoint import load
 from whatwhere.errors import BadInput
 try:
     load({str(folder)!r})

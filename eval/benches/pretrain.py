@@ -42,8 +42,8 @@ def streams_rate(size: int, stem: str) -> float:
     from timm.models.vision_transformer import VisionTransformer
 
     from policy.config import StreamsConfig
-    from policy.device import autocast
     from policy.streams import M_CHANNELS, P_CHANNELS, TwoStreamEncoder
+    from policy.training.device import autocast
 
     c = StreamsConfig()
     torch.manual_seed(0)

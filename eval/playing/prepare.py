@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.player import TRAINING_START, Player
+from eval.playing.player import TRAINING_START, Player
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
     from eval.run import Settings
-    from policy.stored import Stored
+    from policy.storage.stored import Stored
 
 DEFAULT_ENCODER = "pixelwise"
 
@@ -33,7 +33,7 @@ def prepare(settings: Settings) -> Player:
 
 def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     from policy.config import PolicyConfig
-    from policy.stored import find, verify
+    from policy.storage.stored import find, verify
 
     name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER)
     stored = verify(name)

@@ -15,17 +15,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from policy.cache import TokenCache, token_cache
-from policy.checkpoint import load_streams, save_pretrained
 from policy.config import PolicyConfig, StreamsConfig
-from policy.dataset import Demos, moved_by, shifted
-from policy.device import autocast, choose_device
 from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
 from policy.pretrain.loop import schedule
-from policy.resume import load_state, save_state
-from policy.stored import default_streams
+from policy.storage.checkpoint import load_streams, save_pretrained
+from policy.storage.stored import default_streams
 from policy.streams import TwoStreamEncoder
+from policy.training.cache import TokenCache, token_cache
+from policy.training.dataset import Demos, moved_by, shifted
+from policy.training.device import autocast, choose_device
+from policy.training.resume import load_state, save_state
 from policy.transforms import Affine
 from whatwhere.files import claim, owned
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from policy.tensorfile import CONFIG, MODEL, check_file, check_tensors
+from policy.storage.tensorfile import CONFIG, MODEL, check_file, check_tensors
 from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import path_name, read_json, sha256, write_json
 
@@ -35,7 +35,7 @@ class Stored:
 def roots() -> list[Path]:
     """Where names are looked up, in this order: ./checkpoints, $WHATWHERE_CHECKPOINTS, the package's own."""
     given = [Path(part) for part in os.environ.get("WHATWHERE_CHECKPOINTS", "").split(os.pathsep) if part]
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     own = [package / "checkpoints"]
     if (package.parent / "pyproject.toml").exists():  # a source tree
         own.append(package.parent / "checkpoints")

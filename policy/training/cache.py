@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Int
 
 from policy.channels import m_channels, p_channels, picture_tensor
-from policy.dataset import Demos, shifted
 from policy.shapes import StreamTokens
 from policy.streams import TwoStreamEncoder
+from policy.training.dataset import Demos, shifted
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, read_json, write_json
 

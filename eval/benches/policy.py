@@ -26,7 +26,7 @@ def measure(settings: Settings) -> list[Figure]:
     """Prints and returns the figures. The query is timed in a process of its own, so that one thread is all it ever had."""
     figures = []
     for encoder in ENCODERS:
-        line = subprocess.run([sys.executable, "-m", "eval.bench_policy", encoder, str(settings.size)], check=True, capture_output=True, text=True).stdout
+        line = subprocess.run([sys.executable, "-m", "eval.benches.policy", encoder, str(settings.size)], check=True, capture_output=True, text=True).stdout
         bar = QUERY_MS if encoder == "pixelwise" else None
         figures.append(Figure(f"query, two cameras, one core: {encoder}", float(line), "ms", at_most=bar))
         print(figures[-1], flush=True)

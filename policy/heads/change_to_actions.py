@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from policy.heads.keypoints import KeypointHead
 from policy.shapes import Tokens
-from policy.tensorfile import check_tensors
+from policy.storage.tensorfile import check_tensors
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic, read_json, write_json
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eval import tables
+from eval.reports import tables
 from eval.results import CONDITIONS
 from eval.score import by_starts, two_way_bootstrap
 

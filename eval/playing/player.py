@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from eval import policies
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
+from eval.playing import policies
 from eval.results import CONDITIONS, ROW_KEYS
 from eval.rollout import rollout
 from whatwhere.errors import BadInput

@@ -1,0 +1,1 @@
+"""What `python -m eval.bench` measures: a module a choice of `what`."""

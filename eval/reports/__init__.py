@@ -1,0 +1,1 @@
+"""What `eval.report` is made of: tables, and pictures of rows."""

@@ -1,0 +1,1 @@
+"""Checkpoints on disk: `checkpoint` writes and loads them; `stored` and `tensorfile` find and verify the files without torch."""
