@@ -16,19 +16,23 @@ A command is a frozen dataclass of settings, a YAML of defaults beside it, and a
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import itertools
+import logging
 import multiprocessing
 import os
 import re
 import sys
+import tempfile
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from whatwhere.errors import BadInput, positive
+from whatwhere.disk import why_not_writable
+from whatwhere.errors import BadInput, Failed, outside, positive
 from whatwhere.settings import check_keys, first_line, parse, typed
 
 __all__ = ["command", "parse", "positive", "typed"]
@@ -51,7 +55,8 @@ CHECKED_JOBS = 200  # jobs of a sweep that are looked at before the first starts
 def command(config_module: str, config_name: str, settings: type[T], main: Callable[[T], object], argv: Sequence[str] | None = None) -> None:
     """Composes `config_name`.yaml of the package `config_module` with the overrides in `argv` and calls `main(settings)`.
 
-    `--help` prints the options; `-m` sweeps and the other flags are Hydra's own. Exits 2 with one line on BadInput, 130 on Ctrl-C, 1 on other failures.
+    `--help` prints the options; `-m` sweeps and the other flags are Hydra's own. Exits 2 with one line on BadInput, 130 on Ctrl-C, 1 on other failures:
+    with one line for those of the work or of the machine (Failed, a full disk, …), with a traceback for those of the code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -69,8 +74,14 @@ def command(config_module: str, config_name: str, settings: type[T], main: Calla
     except KeyboardInterrupt:
         _leave("interrupted: the same command carries on where it stopped", 130)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence()
         raise SystemExit(1) from None
+    except Failed as error:
+        _leave(str(error), 1)
+    except OSError as error:
+        if (line := outside(error)) is None:
+            raise
+        _leave(line, 1)
 
 
 def named(arguments: Sequence[str], *names: str) -> list[str]:
@@ -83,8 +94,18 @@ def named(arguments: Sequence[str], *names: str) -> list[str]:
 
 
 def _leave(line: str, code: int) -> typing.NoReturn:
-    print(" ".join(line.split()), file=sys.stderr, flush=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # it is the output that cannot be written
+        _silence()
+    with contextlib.suppress(OSError):
+        print(" ".join(line.split()), file=sys.stderr, flush=True)
     raise SystemExit(code)
+
+
+def _silence() -> None:
+    """Nobody hears what is printed any more: so that Python does not try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _check_shadows() -> None:
@@ -140,15 +161,19 @@ def _hydra(config_module: str, config_name: str, settings: type[T], main: Callab
         for job_overrides in itertools.islice(_jobs(overrides), CHECKED_JOBS):
             parse(config_module, config_name, settings, job_overrides)
     given = {argument.split("=", 1)[0].lstrip("+") for argument in arguments}
-    own = [f"{key}={value}" for key, value in {**HYDRA, "hydra.job.name": config_name}.items() if key not in given]
-    before, sys.argv[1:] = sys.argv[1:], [*arguments, *own]
+    logging.raiseExceptions = False  # where nothing can be printed: Hydra's own lines fail without a traceback each
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise rather than print and exit 1
-    try:
-        hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise BadInput(f"{' '.join(arguments)}: {first_line(error)}") from None
-    finally:
-        sys.argv[1:] = before
+    before = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="whatwhere-") as elsewhere:
+        places = {"hydra.sweep.dir": elsewhere} if sweep and why_not_writable(HYDRA["hydra.sweep.dir"]) else {}  # out= may well be writable
+        own = [f"{key}={value}" for key, value in {**HYDRA, **places, "hydra.job.name": config_name}.items() if key not in given]
+        sys.argv[1:] = [*arguments, *own]
+        try:
+            hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise BadInput(f"{' '.join(arguments)}: {first_line(error)}") from None
+        finally:
+            sys.argv[1:] = before
 
 
 def _overrides(arguments: Sequence[str]) -> list[str]:

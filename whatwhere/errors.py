@@ -3,11 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+# What an OSError says of this machine, not of the file that was being read or written
+OF_THIS_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOLCK, errno.ESTALE)
 
 
 class BadInput(Exception):
     """A mistake in what the user gave: says what, where, what was found and what is valid, in one line."""
+
+
+class Failed(Exception):
+    """The work itself failed, through no fault of what was given: says why in one line; exit code 1."""
+
+
+def is_of_this_machine(error: BaseException) -> bool:
+    """Whether an error tells of a full disk, too many open files and the like: then no file is at fault, and no file is to be blamed."""
+    return isinstance(error, OSError) and error.errno in OF_THIS_MACHINE
+
+
+def outside(error: OSError) -> str | None:
+    """One line for an error of the world (a full disk, a folder that may not be written); None for one that only a fault of the code explains."""
+    if error.filename is None and error.errno not in (*OF_THIS_MACHINE, errno.ENOMEM):
+        return None
+    place = "" if error.filename is None else f"{error.filename}: "
+    full = "; what is finished is kept: make room and give the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+    return f"{place}{error.strerror or error}{full}"
 
 
 def choose(field: str, name: str, valid: Iterable[str]) -> str:

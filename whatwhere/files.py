@@ -3,43 +3,89 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import hashlib
 import itertools
 import json
 import os
 import re
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from whatwhere.disk import FULL, READ_ONLY, Held, check_writable, lock, replace, sync, sync_path
 from whatwhere.errors import BadInput
 from whatwhere.look import Missing, read
 
 _writes = itertools.count()
+_said: set[str] = set()
+_cleared: set[Path] = set()  # folders without leftovers of killed processes: looked at once a process
+_host = re.sub(r"\W", "_", os.uname().nodename)[:32]
+LEFTOVER = re.compile(r"\..+\.(?:(\w+)-)?(\d+)-\d+\.tmp")  # machine (in earlier versions none), process
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path) -> Iterator[Path]:
-    """Yields a temporary path beside `path`; on success it is synced and renamed to `path`, on error removed."""
+def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; on success it is synced and renamed to `path`, on error removed.
+
+    With `folder` it is an empty folder, and `path` must be an empty one or not be there. What a killed process left half written beside `path` goes.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_writes)}.tmp")
+    temporary = draft(path)
     try:
+        if folder:
+            temporary.mkdir()
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
-        _sync(path.parent)
+        put(temporary, path)
+    except OSError as error:
+        _name(error, path, temporary)
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        remove(temporary)
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def draft(path: Path) -> Path:
+    """A name beside `path` for what will be `path` when it is whole (`put`); its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if (place := path.parent.absolute()) not in _cleared:
+        clear_leftovers(place)
+        _cleared.add(place)
+    name = path.name.encode(errors="surrogateescape")[:100].decode(errors="ignore")  # a name may have 255 bytes
+    return path.with_name(f".{name}.{_host}-{os.getpid()}-{next(_writes)}.tmp")
+
+
+def put(temporary: Path, path: Path) -> None:
+    """Syncs what is whole, a file or a folder of files, and gives it its name."""
+    for inside in temporary.rglob("*") if temporary.is_dir() else ():
+        sync_path(inside)
+    sync_path(temporary)
+    replace(temporary, path)
+    sync_path(path.parent)
+
+
+def remove(path: Path) -> None:
+    """A file, or a folder with all that is in it; nothing if it is not there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Removes what killed processes of this machine left half written."""
+    for leftover in folder.glob(".*.tmp"):
+        found = LEFTOVER.fullmatch(leftover.name)
+        if found and found[1] in (None, _host) and not Path(f"/proc/{found[2]}").exists():
+            with contextlib.suppress(OSError):  # one that may not be removed is in nobody's way
+                remove(leftover)
+
+
+def _name(error: OSError, path: Path, temporary: Path | None = None) -> None:
+    """Lets `error` say that it was met in writing `path`, where it names nothing (as when a disk is full) or a temporary name."""
+    if error.filename == str(temporary) or (error.filename is None and error.errno in FULL):
+        error.filename = str(path)
 
 
 def path_name(name: str) -> str:
@@ -66,18 +112,25 @@ def read_json(path: str | Path) -> Any:
 
 
 def append_row(path: str | Path, row: dict[str, Any]) -> None:
-    """Adds one JSON line, synced, so that a row is either wholly there or a torn last line that `read_rows` drops."""
+    """Adds one JSON line, synced, so that a row is either wholly there or a torn last line that `read_rows` drops.
+
+    Raises OSError (no space left) if it is not there.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(row, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    with path.open("ab+") as file:
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # a torn line of a killed process: start a new one
-                line = b"\n" + line
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":  # a torn line of a killed process: start a new one
+                    line = b"\n" + line
+            file.write(line)
+            file.flush()
+            sync(file.fileno())
+    except OSError as error:
+        _name(error, path)
+        raise
 
 
 def read_rows(path: str | Path) -> list[dict[str, Any]]:
@@ -104,34 +157,50 @@ def sha256(path: str | Path) -> str:
 
 
 @contextlib.contextmanager
-def owned(folder: str | Path, wait: bool = False) -> Iterator[Path]:
-    """Holds `folder` for this process (advisory lock) and clears half-written files of killed ones.
+def owned(folder: str | Path, wait: bool = False, option: str = "out") -> Iterator[Path]:
+    """Holds `folder`, which `option` named, for this process (advisory lock) and clears half-written files of killed ones.
 
-    Where another process holds it: waits for that one to end, or raises BadInput.
+    Where another process holds it: waits for that one to end, or raises BadInput. A folder that is there and cannot be written is nobody's to hold, and what
+    is complete in it can be used: whoever finds more to do asks `check_writable`. On a file system without locks the work goes on without one.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
-    except OSError as error:
-        raise BadInput(f"out={folder}: cannot be written ({error.strerror})") from None
+    handle = None
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError:
-            raise BadInput(f"out={folder}: another process is writing to this folder; wait for it or choose another out=") from None
-        clear_leftovers(folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = _open_lock(folder / ".lock")
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            raise BadInput(f"{option}={folder}: cannot be written ({error.strerror}); choose another {option}=") from None
+        if handle is not None:
+            try:
+                if (reason := lock(handle, wait)) is not None:
+                    _say_once(f"{option}={folder}: its file system has no locks ({reason}); let only one command at a time write there")
+            except Held:
+                raise BadInput(f"{option}={folder}: another process is writing to this folder; wait for it or choose another {option}=") from None
+            clear_leftovers(folder)
         yield folder
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Removes what killed processes of this machine left half written."""
-    for leftover in folder.glob(".*.tmp"):
-        writer = leftover.name.split(".")[-2].split("-")[0]
-        if writer.isdigit() and not Path(f"/proc/{writer}").exists():
-            leftover.unlink(missing_ok=True)
+def _open_lock(path: Path) -> int | None:
+    """A file to lock; None where there is none and none can be made."""
+    for flags in (os.O_CREAT | os.O_RDWR, os.O_RDONLY):
+        try:
+            return os.open(path, flags, 0o644)
+        except OSError as error:
+            if error.errno not in (*READ_ONLY, errno.ENOENT):
+                raise
+    return None
+
+
+def _say_once(line: str) -> None:
+    if line not in _said:
+        _said.add(line)
+        print(f"note: {line}", file=sys.stderr, flush=True)
 
 
 def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.json") -> None:
@@ -139,6 +208,7 @@ def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.js
     path = Path(folder) / name
     settings = json.loads(json.dumps(settings))  # tuples become lists, as they do on disk
     if not path.exists():
+        check_writable("out", folder)
         write_json(path, settings)
         return
     known = read_json(path)
