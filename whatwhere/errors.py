@@ -32,6 +32,15 @@ def outside(error: OSError) -> str | None:
     return f"{place}{error.strerror or error}{full}"
 
 
+def shown(value: object, most: int = 80) -> str:
+    """What was found, as a message shows it: short, on one line, and printable whatever it is."""
+    try:
+        text = repr(value)  # of a text, what cannot be printed comes as \\n or \\ud800
+    except (RecursionError, ValueError):  # nested without end; a whole number of more digits than Python writes out
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
 def choose(field: str, name: str, valid: Iterable[str]) -> str:
     """`name` itself if it is one of `valid`; otherwise BadInput naming `field`, the choices and the nearest one."""
     choices = list(valid)

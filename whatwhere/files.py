@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.disk import FULL, READ_ONLY, Held, check_writable, lock, replace, sync, sync_path
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, shown
 from whatwhere.look import Missing, read
+from whatwhere.strict_json import Malformed, parse
 
 _writes = itertools.count()
 _said: set[str] = set()
@@ -102,13 +103,16 @@ def write_json(path: str | Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def read_json(path: str | Path) -> Any:
-    """The value in a JSON file. Raises BadInput if it is missing (look.Missing), no regular file, or not JSON."""
-    text = read(path, "JSON file")
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{path}: not readable as JSON ({error})") from None
+def read_json(path: str | Path, schema: Any = None) -> Any:
+    """The value in a JSON file, as `schema` (whatwhere.schema) wants it. Raises BadInput if it is missing (look.Missing), no regular file, or anything else."""
+    value = parse(read(path, "JSON file"), str(path))
+    return value if schema is None else _checked(value, schema, str(path))
+
+
+def _checked(value: Any, schema: Any, where: str) -> Any:
+    from whatwhere.schema import checked  # whoever has a schema has imported it
+
+    return checked(value, schema, where)
 
 
 def append_row(path: str | Path, row: dict[str, Any]) -> None:
@@ -133,20 +137,28 @@ def append_row(path: str | Path, row: dict[str, Any]) -> None:
         raise
 
 
-def read_rows(path: str | Path) -> list[dict[str, Any]]:
-    """The rows of a JSON-lines file; torn lines are dropped; none if there is no file. Raises BadInput if it is no regular file."""
+def read_rows(path: str | Path, schema: Any = None) -> list[dict[str, Any]]:
+    """The rows of a JSON-lines file, each as `schema` wants it; torn lines are dropped; none if there is no file.
+
+    Raises BadInput if it is no regular file, or a line is whole and no such row.
+    """
     try:
-        text = read(path, "file of rows").decode(errors="replace")
+        lines = read(path, "file of rows").split(b"\n")
     except Missing:
         return []
     rows = []
-    for line in text.split("\n"):  # not splitlines(): U+2028 may stand inside a text
-        try:
-            row = json.loads(line)
-        except ValueError:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
             continue
-        if isinstance(row, dict):
-            rows.append(row)
+        try:
+            row = parse(line, f"{path}, line {number}")
+        except Malformed as error:
+            if not error.cut_off:
+                raise
+            continue
+        if not isinstance(row, dict):
+            raise BadInput(f"{path}, line {number}: needs an object, found {shown(row)}")
+        rows.append(row if schema is None else _checked(row, schema, f"{path}, line {number}"))
     return rows
 
 
@@ -217,4 +229,5 @@ def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.js
     different = [key for key in sorted({*known, *settings}) if known.get(key) != settings.get(key)]
     if different:
         key = different[0]
-        raise BadInput(f"out={folder}: holds results of other settings ({key}={known.get(key)}, now {key}={settings.get(key)}); choose another out=")
+        before, now = (shown(values.get(key)) for values in (known, settings))
+        raise BadInput(f"out={folder}: holds results of other settings ({key}={before}, now {key}={now}); choose another out=")
