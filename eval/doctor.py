@@ -1,4 +1,4 @@
-"""What this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints.
+"""What this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints; then one step of a task, as the commands take it.
 
 Each problem comes with its remedy; exits 1 if there is one.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,24 @@ from whatwhere.errors import BadInput
 from whatwhere.versions import MUJOCO, ROBOSUITE, installed
 
 GIB = 2**30
+TASK, CHECKPOINT = "pick_at_xy", "pick_at_xy/pixelwise"  # what is tried
+TRY_TIMEOUT_S = 300  # the first environment compiles for 20 seconds on a quick machine
+TRY = f"""
+import sys
+from whatwhere.errors import BadInput
+try:
+    import torch
+    torch.set_num_threads(1)
+    from policy.agent import Agent
+    agent = Agent.from_pretrained({CHECKPOINT!r}, device="auto") if "policy" in sys.argv else None
+    import envs
+    env = envs.make({TASK!r})
+    obs, info = env.reset(seed=0)
+    env.step([0.0] * 7 if agent is None else agent.act(obs)[0])
+    env.close()
+except BadInput as error:
+    sys.exit(str(error))
+"""
 LEAST_MEMORY_GIB, LEAST_DISK_GIB = 4, 2
 RED = (120, 60)  # at least this much red and at most that much green and blue, in the middle of the test frame
 TEST_SCENE = """
@@ -30,6 +50,7 @@ TEST_SCENE = """
   <camera name="test" pos="0 -.4 .5" xyaxes="1 0 0 0 .707 .707"/>
 </worldbody></mujoco>
 """
+GIVEN = dict(os.environ)  # before a check changes it
 
 
 @dataclass(frozen=True)
@@ -178,7 +199,30 @@ def checkpoints(_: Settings) -> Iterator[Finding]:
         yield Finding("checkpoints", f"{len(names)} verified in {root}", "" if names else "train one: python -m policy.finetune --help")
 
 
-CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (versions, rendering, machine, torch_device, caches, checkpoints)
+def one_step(_: Settings) -> Iterator[Finding]:
+    """A task, its picture, a policy's answer and a control step, as the commands do it: in a process of its own, in the environment this one was given."""
+    from policy.storage.stored import locate
+
+    try:
+        locate(CHECKPOINT)
+        with_policy = ["policy"]
+    except BadInput:
+        with_policy = []  # named among the checkpoints
+    what = f"{TASK}, drawn and simulated" + (f", acted on by {CHECKPOINT}" if with_policy else "")
+    begin = time.perf_counter()
+    try:
+        done = subprocess.run([sys.executable, "-c", TRY, *with_policy], env=GIVEN, capture_output=True, text=True, timeout=TRY_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        yield Finding("one step", f"{what}: nothing after {TRY_TIMEOUT_S} s", "free some memory and cores, then try again", True)
+        return
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"ended by signal {-done.returncode}" if done.returncode < 0 else "it says nothing"])[-1]
+        yield Finding("one step", f"{what}: {last[:300]}", f"the whole message: python -m envs.view task={TASK}", True)
+        return
+    yield Finding("one step", f"{what}, start included, in {time.perf_counter() - begin:.0f} s")
+
+
+CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (versions, rendering, machine, torch_device, caches, checkpoints, one_step)
 
 
 def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings) -> Iterator[Finding]:

@@ -1,7 +1,8 @@
-"""Which OpenGL back-end draws off screen: EGL, else OSMesa, found by trying each in a process of its own.
+"""Which OpenGL back-end draws off screen: EGL, else OSMesa, found by drawing a picture with each in a process of its own.
 
 A failed attempt can leave the OpenGL libraries of a process in a state from which they do not recover, hence the
-subprocess. The answer is kept in an environment variable, so that worker processes do not ask again.
+subprocess. What the user's environment says of OpenGL counts if it draws; what keeps a back-end from drawing is left out, and named.
+The answer is kept in an environment variable, so that worker processes do not ask again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +25,33 @@ REMEDY = f"rendering: no OpenGL back-end draws off screen (tried EGL and OSMesa)
 PROBE_TIMEOUT_S = 60
 
 FOUND = "WHATWHERE_GL"  # "egl:llvmpipe (LLVM 15.0.6, 256 bits)", set by the first process that looked
+# What steers OpenGL on Linux: devices, displays, drivers (Mesa's and the vendors' own). MUJOCO_GL and PYOPENGL_PLATFORM are set here in any case.
+STEERING = ("MUJOCO_EGL_DEVICE_ID", "DISPLAY", "WAYLAND_DISPLAY")
+STEERING_PREFIXES = ("EGL_", "GALLIUM_", "LIBGL_", "MESA_", "__EGL_", "__GLX_")
 _PROBE = """
 import importlib, sys
+import mujoco
 context = importlib.import_module("mujoco." + sys.argv[1]).GLContext(64, 64)
 context.make_current()
 from OpenGL import GL
 print("renderer=" + GL.glGetString(GL.GL_RENDERER).decode())
+model = mujoco.MjModel.from_xml_string('<mujoco><visual><quality shadowsize="0"/></visual><worldbody/></mujoco>')
+mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+print("draws")
 """
 
 
 def prepare_gl() -> tuple[str, str]:
     """The back-end ("egl" or "osmesa") and the name of its renderer. To be called before the first use of OpenGL, by every process.
 
-    Sets MUJOCO_GL and PYOPENGL_PLATFORM, trying first what MUJOCO_GL asks for. A software renderer is named once on stderr.
-    Raises BadInput if nothing draws.
+    Sets MUJOCO_GL and PYOPENGL_PLATFORM, trying first what MUJOCO_GL asks for, and unsets variables with which that back-end does not draw.
+    A software renderer and what was unset are named once on stderr. Raises BadInput if nothing draws.
     """
     backend, _, renderer = os.environ.get(FOUND, "").partition(":")
     if backend not in BACKENDS:
-        backend, renderer = _search()
+        backend, renderer, without = _search()
+        for name in without:
+            del os.environ[name]
         os.environ[FOUND] = f"{backend}:{renderer}"
     os.environ["MUJOCO_GL"] = os.environ["PYOPENGL_PLATFORM"] = backend
     # One thread draws: at the sizes used here Mesa's drawing threads cost more than they bring, and workers share the cores.
@@ -60,26 +71,44 @@ def gl_context(width: int, height: int) -> Any:
     return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
 
 
-def _search() -> tuple[str, str]:
-    wish = os.environ.get("MUJOCO_GL", "").lower()
+def _search() -> tuple[str, str, list[str]]:
+    """Back-end, renderer, and the variables without which it draws."""
+    wish = os.environ.get("MUJOCO_GL", "").lower().strip()
+    steering = sorted(name for name in os.environ if name in STEERING or name.startswith(STEERING_PREFIXES))
     for backend in sorted(BACKENDS, key=lambda name: name != wish):
-        renderer = probe(backend)
-        if renderer is not None:
+        for without in [[], steering] if steering else [[]]:
+            renderer = probe(backend, without)
+            if renderer is None:
+                continue
+            if without:
+                said = ", ".join(f"{name}={os.environ[name]}" for name in without)
+                print(f"rendering: {backend.upper()} does not draw with {said}; drawing without", file=sys.stderr, flush=True)
             if is_software(renderer):
                 print(f"rendering: no GPU was found, so {backend.upper()} draws on the processor ({renderer})", file=sys.stderr, flush=True)
-            return backend, renderer
+            return backend, renderer, without
     raise BadInput(REMEDY)
 
 
-def probe(backend: str) -> str | None:
-    """The name of the renderer behind `backend`, or None if it does not work here."""
-    environment = {**os.environ, "MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
+def probe(backend: str, without: Sequence[str] = ()) -> str | None:
+    """The name of the renderer behind `backend` in an environment that lacks the variables `without`, or None if it does not draw there."""
+    environment = {name: value for name, value in os.environ.items() if name not in without} | {"MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
     try:
         done = subprocess.run([sys.executable, "-c", _PROBE, backend], env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
         return None
-    names = [line.removeprefix("renderer=") for line in done.stdout.splitlines() if line.startswith("renderer=")]
-    return names[0] if names and done.returncode == 0 else None
+    lines = done.stdout.splitlines()
+    names = [line.removeprefix("renderer=") for line in lines if line.startswith("renderer=")]
+    return names[0] if names and "draws" in lines else None  # its exit code does not count: a driver that fails at the end has drawn
+
+
+@contextlib.contextmanager
+def hidden(*names: str) -> Iterator[None]:
+    """Environment variables out of sight, for robosuite: it refuses a GPU for drawing that is none of CUDA_VISIBLE_DEVICES, which is for computing."""
+    kept = {name: os.environ.pop(name) for name in names if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _load_triton_before_mesa() -> None:

@@ -29,13 +29,19 @@ def cache_dir() -> Path:
     given = os.environ.get("WHATWHERE_CACHE")
     temporary = Path(tempfile.gettempdir()) / f"whatwhere-{os.getuid()}"
     for folder in (Path(given) if given else Path(home) / "whatwhere", temporary):
-        with contextlib.suppress(OSError):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder == temporary and folder.stat().st_uid != os.getuid():
-                continue  # compiled code is read from here: not from what somebody else put in /tmp
-            with tempfile.TemporaryFile(dir=folder):
-                return folder
+        if is_writable(folder) and (folder != temporary or folder.stat().st_uid == os.getuid()):
+            return folder  # compiled code is read from here: not from what somebody else put in /tmp
     return Path(tempfile.mkdtemp(prefix="whatwhere-"))
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in `folder`, which is made if it is not there."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except (OSError, ValueError):  # ValueError: no path at all
+        return False
 
 
 def decimate(model: mujoco.MjModel) -> None:

@@ -8,15 +8,28 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+from pathlib import Path
 
 from envs import TASKS
 from whatwhere.versions import check_simulator
 
 check_simulator()
 
-from envs.rendering.meshes import cache_dir  # noqa: E402  (imports mujoco, so only after the check)
+from envs.rendering.gl import hidden  # noqa: E402
+from envs.rendering.meshes import cache_dir, is_writable  # noqa: E402  (imports mujoco, so only after the check)
 
-os.environ.setdefault("NUMBA_CACHE_DIR", str(cache_dir() / "numba"))  # beside its source numba may not be allowed to write
+
+def _prepare_numba() -> None:
+    """robosuite's compiler gives up, on import, where it finds no folder for its cache or is told to use no thread."""
+    given = os.environ.get("NUMBA_CACHE_DIR")
+    if not (given and is_writable(Path(given))):
+        os.environ["NUMBA_CACHE_DIR"] = str(cache_dir() / "numba")  # beside its source numba may not be allowed to write
+    threads = os.environ.get("NUMBA_NUM_THREADS", "1")
+    if not (threads.isdecimal() and int(threads)):
+        del os.environ["NUMBA_NUM_THREADS"]
+
+
+_prepare_numba()
 os.environ.setdefault("PYNPUT_BACKEND", "dummy")  # robosuite's keyboard device would ask for a display
 
 
@@ -30,7 +43,8 @@ def _import_quietly(module: str) -> None:
         logging.disable(before)
 
 
-_import_quietly("robosuite")
+with hidden("CUDA_VISIBLE_DEVICES"):
+    _import_quietly("robosuite")
 logging.getLogger("robosuite_logs").setLevel(logging.WARNING)  # else a line for every environment made
 for _place in TASKS.values():
     importlib.import_module(_place.partition(":")[0])

@@ -101,6 +101,7 @@ def _serve(kind: str, size: int, seed: int, connection: Connection) -> None:
 def stock_stack(size: int) -> Any:
     """robosuite's Stack as its documentation makes it, with our cameras, resolution and control rate (OSC_POSE is its default for Panda)."""
     from envs.rendering import prepare_gl
+    from envs.rendering.gl import hidden
 
     prepare_gl()
     os.environ.pop("LP_NUM_THREADS", None)  # ours, not stock
@@ -108,7 +109,8 @@ def stock_stack(size: int) -> Any:
     import robosuite
 
     cameras = {"camera_names": list(CAMERAS), "camera_heights": size, "camera_widths": size, "use_camera_obs": True, "has_offscreen_renderer": True}
-    return robosuite.make("Stack", robots="Panda", has_renderer=False, control_freq=CONTROL_HZ, hard_reset=False, ignore_done=True, **cameras)
+    with hidden("CUDA_VISIBLE_DEVICES"):
+        return robosuite.make("Stack", robots="Panda", has_renderer=False, control_freq=CONTROL_HZ, hard_reset=False, ignore_done=True, **cameras)
 
 
 def _ours(task: str, size: int, rendering: str = "fast", horizon: int = 10**6) -> TaskEnv:

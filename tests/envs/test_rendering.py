@@ -247,7 +247,7 @@ def test_cache_falls_back_where_it_cannot_write(monkeypatch, tmp_path) -> None:
 
 def test_gl_is_looked_for_once(monkeypatch) -> None:
     found = prepare_gl()
-    monkeypatch.setattr(gl, "probe", lambda backend: pytest.fail("looked again"))
+    monkeypatch.setattr(gl, "probe", lambda backend, without=(): pytest.fail("looked again"))
     assert prepare_gl() == found and os.environ["MUJOCO_GL"] == found[0]
 
 
@@ -300,6 +300,53 @@ def test_odd_surroundings(changes, tmp_path) -> None:
     assert done.returncode == 0 and "drawn" in done.stdout, done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) <= 1 and all("on the processor" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"MUJOCO_EGL_DEVICE_ID": "7"},
+        {"MUJOCO_EGL_DEVICE_ID": "GPU-8932f937"},
+        {"MUJOCO_EGL_DEVICE_ID": "-1"},
+        {"GALLIUM_DRIVER": "none"},
+        {"MESA_GL_VERSION_OVERRIDE": "1.1"},
+    ],
+    ids=lambda changes: "=".join(*changes.items()),
+)
+def test_what_keeps_egl_from_drawing_is_left_out_and_named(changes, tmp_path) -> None:
+    done = python(DRAW, tmp_path, **changes)
+    assert done.returncode == 0 and done.stdout.startswith("egl ") and "drawn" in done.stdout, done.stderr
+    ((name, value),) = changes.items()
+    assert f"EGL does not draw with {name}={value}; drawing without" in done.stderr and len(done.stderr.splitlines()) <= 2
+
+
+IMPORT = """
+    import os
+    from pathlib import Path
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    import envs.tasks
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == given
+    Path(os.environ["NUMBA_CACHE_DIR"], "probe").write_text("can be written")
+    print("imported")
+"""
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"CUDA_VISIBLE_DEVICES": "1", "MUJOCO_EGL_DEVICE_ID": "0"},
+        {"CUDA_VISIBLE_DEVICES": "GPU-abcdef", "MUJOCO_EGL_DEVICE_ID": "0"},
+        {"CUDA_VISIBLE_DEVICES": "-1", "MUJOCO_EGL_DEVICE_ID": "0"},
+        {"CUDA_VISIBLE_DEVICES": "0", "MUJOCO_EGL_DEVICE_ID": "GPU-abcdef"},
+        {"NUMBA_CACHE_DIR": "/proc/nowhere", "NUMBA_NUM_THREADS": "0"},
+        {"NUMBA_CACHE_DIR": "/dev/null", "NUMBA_NUM_THREADS": "many"},
+        {"NUMBA_CACHE_DIR": "", "HOME": "/proc", "XDG_CACHE_HOME": "/proc", "OMP_NUM_THREADS": "many"},
+    ],
+    ids=lambda changes: " ".join(f"{name}={value}" for name, value in changes.items()),
+)
+def test_robosuite_is_imported_in_odd_surroundings(changes, tmp_path) -> None:
+    done = python(IMPORT, tmp_path, **changes)
+    assert done.returncode == 0 and "imported" in done.stdout, done.stderr
 
 
 def test_osmesa_where_egl_is_missing(tmp_path) -> None:

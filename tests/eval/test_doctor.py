@@ -19,7 +19,7 @@ SETTINGS = Settings(picture=None)
 
 def run(*arguments: str, cwd: Path = ROOT, **changes: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **changes}
-    return subprocess.run([sys.executable, "-m", "eval.doctor", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run([sys.executable, "-m", "eval.doctor", *arguments], cwd=cwd, env=environment, capture_output=True, text=True, timeout=250, check=False)
 
 
 def found(check, settings: Settings = SETTINGS) -> list[Finding]:
@@ -34,7 +34,7 @@ def test_a_screen_about_this_machine(tmp_path) -> None:
     done = run(f"picture={tmp_path / 'frame.png'}")
     lines = done.stdout.splitlines()
     assert len(lines) <= 24 and all(len(line) < 200 for line in lines)
-    for name in ("python", "mujoco 3.9.0", "rendering", "test frame", "cores", "memory", "disk", "torch", "bf16", "cache", "checkpoints"):
+    for name in ("python", "mujoco 3.9.0", "rendering", "test frame", "cores", "memory", "disk", "torch", "bf16", "cache", "checkpoints", "one step"):
         assert name in done.stdout, done.stdout
     has_problem = "!!" in done.stdout
     assert done.returncode == has_problem, done.stderr
@@ -59,7 +59,7 @@ def test_no_back_end_is_a_problem_with_packages(monkeypatch) -> None:
     from envs.rendering import gl
 
     monkeypatch.delenv(gl.FOUND, raising=False)
-    monkeypatch.setattr(gl, "probe", lambda backend: None)
+    monkeypatch.setattr(gl, "probe", lambda backend, without=(): None)
     (finding,) = problems(doctor.rendering)
     assert "apt-get install" in finding.remedy and "no OpenGL" in finding.value
 
@@ -68,6 +68,23 @@ def test_a_wrong_picture_is_a_problem(monkeypatch) -> None:
     monkeypatch.setattr(doctor, "TEST_SCENE", doctor.TEST_SCENE.replace("1 0 0 1", "0 1 0 1"))
     (finding,) = problems(doctor.rendering)
     assert finding.name == "test frame" and "should be red" in finding.value
+
+
+@pytest.mark.parametrize("gpus", [{}, {"CUDA_VISIBLE_DEVICES": "1", "MUJOCO_EGL_DEVICE_ID": "0"}], ids=["here", "one GPU computes, another draws"])
+def test_it_tries_what_the_commands_do(gpus, monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "GIVEN", {**os.environ, "PYTHONPATH": str(ROOT)} | gpus)
+    monkeypatch.chdir(ROOT)
+    (finding,) = found(doctor.one_step)
+    assert not finding.problem and "acted on by pick_at_xy/pixelwise" in finding.value, finding
+
+
+@pytest.mark.parametrize(
+    ("code", "said"), [("raise RuntimeError('no such GPU')", "no such GPU"), ("import os; os.abort()", "signal 6"), ("exit(1)", "says nothing")]
+)
+def test_what_would_fail_in_a_command_is_a_problem(code: str, said: str, monkeypatch) -> None:
+    monkeypatch.setattr(doctor, "TRY", code)
+    (finding,) = problems(doctor.one_step)
+    assert said in finding.value and "envs.view" in finding.remedy
 
 
 def test_too_little_memory_or_disk(monkeypatch) -> None:
