@@ -6,34 +6,21 @@ Importing this package registers the gymnasium ids and imports no simulator; `ma
 from __future__ import annotations
 
 import contextlib
-import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from envs.foreign.names import check_foreign, imported, is_gymnasium
+from envs.catalogue import PERTURBATIONS, TASKS, check_task
+from envs.foreign.names import is_gymnasium
 from whatwhere.errors import BadInput, choose
 from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
 
-# name → where its class is; a new task is one file, one line here and one in envs/experts.
-TASKS: dict[str, str] = {
-    "pick_at_xy": "envs.tasks.pick_at_xy:PickAtXY",
-    "place_left_of": "envs.tasks.place_left_of:PlaceLeftOf",
-    "stack_centered": "envs.tasks.stack_centered:StackCentered",
-    "navigate_to": "envs.tasks.navigate_to:NavigateTo",
-}
-# What may be changed for every episode, though no demonstration shows it: the light; the scene camera's place and direction; more things on the table.
-PERTURBATIONS = ("light", "camera", "distractors")
+__all__ = ["PERTURBATIONS", "TASKS", "check_task", "gymnasium_id", "make", "task_class"]
 GYMNASIUM_VERSION = 0  # one for all: a change of a task's behaviour adds a task with a new version
-
-
-def check_task(task: str, field: str = "task") -> str:
-    """`task` itself if there is such a task: in `TASKS`, or elsewhere. Imports no simulator. Raises BadInput."""
-    return task if task in TASKS else check_foreign(task, TASKS, field)
 
 
 def make(
@@ -73,12 +60,9 @@ def make(
 def task_class(task: str) -> Any:
     """The robosuite class behind a task's name (imports the simulator). Raises BadInput for an unknown name."""
     check_task(task)
-    importlib.import_module("envs.tasks")
-    if task in TASKS:
-        return imported(TASKS[task])
-    from envs.foreign.robosuite_tasks import adopted
+    from envs.tasks import task_class
 
-    return adopted(task)
+    return task_class(task)
 
 
 def gymnasium_id(task: str) -> str:

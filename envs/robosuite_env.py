@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from mujoco import MjData
 
-from envs import PERTURBATIONS, task_class
 from envs.base import CONTROL_HZ, START_ATTEMPTS, Info, TaskEnv
+from envs.catalogue import PERTURBATIONS
 from envs.looks import Looks
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
@@ -38,6 +38,8 @@ class RobosuiteEnv(TaskEnv):
     ) -> None:
         super().__init__(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, render_mode=render_mode)
         prepare_gl()
+        from envs.tasks import task_class  # imports robosuite, which loads the back-end that MUJOCO_GL names
+
         robosuite_class = task_class(task)
         self.perturbation = _possible(task, robosuite_class, perturbation)
         strangers = {"strangers": True} if perturbation == "distractors" else {}

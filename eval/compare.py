@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eval.report import Entry, collect, make_table, p_text
 from eval.reports import tables
+from eval.reports.entries import Entry, collect
+from eval.reports.evaluations import make_table, p_text
 from eval.score import compare, pairs
 from whatwhere.command import command, named
 from whatwhere.errors import BadInput

@@ -5,82 +5,24 @@ The same command carries on where an interrupted one stopped.
 
 from __future__ import annotations
 
-import re
 import shlex
 import time
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from eval import results
-from eval.playing.player import TRAINING_START, Player, Row
-from eval.playing.policies import POLICIES
+from eval.playing.player import Player, Row
 from eval.playing.prepare import identity, prepare
 from eval.playing.progress import Progress, duration
+from eval.playing.settings import Settings
 from eval.playing.workers import play_all
-from eval.report import collect, make_table
 from eval.reports import tables
+from eval.reports.entries import collect
+from eval.reports.evaluations import make_table
 from whatwhere.command import command
-from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import claim, owned
 from whatwhere.versions import stamp
-
-SEED_LIMIT = 2**31
-ALLOWED = ("rendering", TRAINING_START)
-
-
-@dataclass(frozen=True)
-class Settings:
-    task: str
-    encoder: str | None
-    checkpoint: str | None
-    policy: str
-    execute: int | None
-    episodes: int
-    first: int
-    seed: int
-    num_envs: int
-    video: int | str
-    trajectories: bool
-    out: str | None
-    device: str
-    rendering: str | None
-    perturbation: str | None
-    size: int | None
-    timeout_s: float
-    allow: list[str] | None
-    expert: str | None = None
-
-    def __post_init__(self) -> None:
-        from envs import PERTURBATIONS, check_task
-        from envs.experts import check_expert
-        from policy.encoders import ENCODERS
-
-        check_task(self.task)
-        choose("policy", self.policy, POLICIES)
-        if self.policy == "expert":
-            check_expert(self.task, self.expert)
-        if self.encoder is not None:
-            choose("encoder", self.encoder, ENCODERS)
-        if self.policy != "learned" and self.checkpoint is not None:
-            raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
-        if self.policy != "learned" and self.execute is not None:
-            raise BadInput(f"execute={self.execute}: policy={self.policy} predicts no chunks; leave it out or use policy=learned")
-        for name, least in (("episodes", 1), ("execute", 1), ("num_envs", 1), ("first", 0), ("seed", 0), ("timeout_s", 1), ("size", 16)):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name), least)
-        if self.seed >= SEED_LIMIT:
-            raise BadInput(f"seed={self.seed}: must be below {SEED_LIMIT}")
-        if self.video != "failures" and not (isinstance(self.video, int) and self.video >= 0):
-            raise BadInput(f"video={self.video}: must be a number of episodes (0 for none), or failures")
-        if self.rendering is not None:
-            choose("rendering", self.rendering, ("fast", "exact"))
-        if self.perturbation is not None:
-            choose("perturbation", self.perturbation, PERTURBATIONS)
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
-            raise BadInput(f"device={self.device}: unknown; valid: auto, cpu, cuda, cuda:0, …")
-        for name in self.allow or ():
-            choose("allow", name, ALLOWED)
 
 
 def main(settings: Settings) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from eval.playing.progress import duration
-from eval.report import collect, publish
+from eval.report import publish
+from eval.reports.entries import collect
 from eval.results import RESULTS
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, did_you_mean, positive

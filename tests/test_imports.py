@@ -1,4 +1,7 @@
-"""Who may know whom: eval → policy, envs; policy → envs.demos.episodes and nothing else of envs; envs knows neither; all three → whatwhere."""
+"""Who may know whom: eval → policy, envs; policy → envs.demos.episodes and nothing else of envs; envs knows neither; all three → whatwhere.
+
+Among the files of a package it goes one way, too: none imports another that imports it, straight or over others, and not for a type either.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,10 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +43,13 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
                 yield node.lineno, str(node.args[0].value)
 
 
+def files_imported(path: Path, files: Container[str]) -> Iterator[str]:
+    """The files that a file imports, as modules. A name out of a package is asked of the package, also where it is a file of its own."""
+    for _, name in imported(path):
+        package, _, _ = name.rpartition(".")
+        yield from (module for module in (name, package) if module in files)
+
+
 def test_the_rooms_are_there() -> None:
     assert {path.relative_to(ROOT).parts[0] for path in SOURCES} == set(ROOMS)
 
@@ -62,6 +73,13 @@ def test_policy_has_no_simulator() -> None:
         if module.split(".")[0] in SIMULATORS
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_no_two_files_import_each_other() -> None:
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in SOURCES}
+    graph = networkx.DiGraph((name, other) for name, path in files.items() for other in files_imported(path, files))
+    circles = [sorted(circle) for circle in networkx.strongly_connected_components(graph) if len(circle) > 1]
+    assert not circles, "import one another: " + "; ".join(map(", ".join, sorted(circles)))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

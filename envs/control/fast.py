@@ -14,8 +14,8 @@ import numpy as np
 from robosuite.controllers.parts.gripper.gripper_controller import GripperController
 from robosuite.robots import FixedBaseRobot
 
-from envs.control import snapshot
 from envs.control.laws import LAWS, HeldLaw, Law, covered
+from envs.control.snapshot import put_back, take
 
 
 class FastControl:
@@ -85,11 +85,11 @@ class FastControl:
 
     def state(self) -> dict[str, Any]:
         """Everything that the next `step` depends on, as plain lists, numbers and strings (JSON keeps it exactly). Without the state of interpolators."""
-        return snapshot.take(self.env)
+        return take(self.env)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes back to `state`: the same actions then give the same bytes. Raises ValueError if it is of another model or other controllers."""
-        snapshot.put_back(self.env, state)
+        put_back(self.env, state)
 
     def _bind(self) -> None:
         """Finds the controllers that the last `env.reset()` made, and the simulator's memory."""

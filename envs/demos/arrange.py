@@ -8,12 +8,12 @@ import mujoco
 import numpy as np
 
 from envs import task_class
-from envs.demos.scenes import MOTIONS
 from envs.looks import Looks
 from envs.rendering import Renderer, prepare_gl
 from envs.robosuite_env import PHYSICS_ONLY
 from envs.tasks.table import REGION_X_M, REGION_Y_M, TABLE_TOP_M
 
+MOTIONS = ("still", "arm", "slide", "carry")  # what differs between the two frames: nothing, the arm, the arm and the target, both together
 SHARES = (0.3, 0.3, 0.2, 0.2)  # of `MOTIONS`
 HOVER_M = (0.89, 1.12)  # height of the gripper where it holds nothing: over every object, and in the picture
 BESIDE_M = 0.06  # how far outside the region it may be

@@ -10,104 +10,29 @@ import inspect
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from envs import check_task
+from envs.demos.collect_settings import Settings
 from envs.demos.episodes import Episode, write_episode
 from envs.demos.recording import attrs_of
 from envs.demos.starts import Starts
 from envs.demos.workers import workers
-from envs.experts import check_expert, expert_class
-from envs.teleop import DEVICES
+from envs.experts import expert_class
 from envs.teleop.run import make_device, teleoperate
-from whatwhere.command import command, positive
-from whatwhere.errors import BadInput, choose
-from whatwhere.files import claim, owned, path_name
-from whatwhere.versions import check_simulator, stamp
+from whatwhere.command import command
+from whatwhere.errors import BadInput
+from whatwhere.files import claim, owned
+from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
     from envs.experts import Expert
 
-SOURCES = ("expert", *DEVICES)
-RENDERINGS = ("fast", "exact")
-DEMO_SEEDS, DEVELOPMENT_SEEDS = range(100_000), range(100_000, 200_000)
-RECOVER = ("ask", "true", "false")
-LARGEST_VIEW = 480
 SLIP_PATIENCE = 2  # times a task's own horizon is what an expert that slips gets, unless `horizon` says otherwise
 PATIENCE = 20  # failed starts that are borne before the share of failures counts
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `envs/conf/collect.yaml` describes. Raises BadInput for values that cannot be."""
-
-    task: str
-    source: str
-    n: int
-    seed: int
-    noise: float
-    slips: float
-    rendering: str
-    size: int
-    frame_gap: int
-    horizon: int | None
-    num_workers: int
-    development: bool
-    out: str | None
-    commands: str | None = None
-    expert: str | None = None
-    idle: int | None = 10
-    recover: str = "ask"
-    view: int = 256
-    host: str = "127.0.0.1"
-    port: int = 8765
-    allow_hosts: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_task(self.task)
-        choose("source", self.source, SOURCES)
-        if self.source == "expert":
-            check_expert(self.task, self.expert)
-        choose("rendering", self.rendering, RENDERINGS)
-        for name in ("n", "size", "frame_gap", "num_workers"):
-            positive(name, getattr(self, name))
-        positive("horizon", 1 if self.horizon is None else self.horizon)
-        positive("noise", self.noise, 0)
-        if not 0 <= self.slips <= 1:
-            raise BadInput(f"slips={self.slips}: must lie in 0…1")
-        choose("recover", self.recover, RECOVER)
-        positive("idle", 1 if self.idle is None else self.idle)
-        positive("view", self.view, 32)
-        if self.view > LARGEST_VIEW:
-            raise BadInput(f"view={self.view}: must be at most {LARGEST_VIEW}")
-        check_seed(self.seed, self.development)
-
-    @property
-    def folder(self) -> Path:
-        noise = f"-noise{self.noise:g}-slips{self.slips:g}" if self.source == "expert" else ""
-        rarely = (f"-gap{self.frame_gap}" if self.frame_gap != 4 else "") + (f"-horizon{self.horizon}" if self.horizon else "")
-        return Path(self.out or f"data/{path_name(self.task)}/{self.source}-seed{self.seed}{noise}-{self.rendering}{self.size}{rarely}")
-
-    def content(self) -> dict[str, Any]:
-        """What the files depend on: all that must be the same for a run to continue in a folder."""
-        names = ["task", "source", "seed", "noise", "slips", "rendering", "size", "frame_gap", "horizon"]
-        if self.source != "expert":
-            names = [name for name in names if name not in ("noise", "slips")]  # people bring their own
-        names += ["expert"] if self.expert is not None else []
-        return {"kind": "demonstrations"} | {name: getattr(self, name) for name in names} | {name: stamp()[name] for name in ("mujoco", "robosuite")}
-
-
-def check_seed(seed: int, development: bool) -> None:
-    """Raises BadInput unless demonstrations may start from `seed`."""
-    if seed in DEMO_SEEDS or (development and seed in DEVELOPMENT_SEEDS):
-        return
-    raise BadInput(f"seed={seed}: demonstrations take seeds 0–99999 (with development=true also 100000–199999, not to train on); others are for evaluation")
 
 
 class Recorder:

@@ -8,7 +8,7 @@ Nothing is simulated: objects and arm are put in their places, twice, and drawn.
       objects_pos_world  (scenes, 2, objects, 3) m, the target first
       gripper_pos_world  (scenes, 2, 3) m
       visible_pixels     (scenes, cameras): of the target in the first frame; 0 where something hides it or it is out of view
-      motion             (scenes,): a number into `MOTIONS`
+      motion             (scenes,): a number into `envs.demos.arrange.MOTIONS`
     index.json    settings, cameras, motions: written last
 
 A scene is a function of the settings and its number alone, so the first n of a folder are those of a smaller folder.
@@ -32,7 +32,6 @@ from whatwhere.files import atomic, claim, owned, write_json
 from whatwhere.versions import check_simulator, stamp
 
 TABLE_TASKS = ("pick_at_xy", "place_left_of", "stack_centered")
-MOTIONS = ("still", "arm", "slide", "carry")  # what differs between the two frames: nothing, the arm, the arm and the target, both together
 SEEDS = range(300_000, 399_999)  # the held-out scenes are of the seed after
 BLOCK = 50  # scenes a worker draws at a time
 
@@ -99,14 +98,14 @@ def main(settings: Settings) -> None:
             if (folder / "index.json").exists():
                 print(f"{folder}: there already")
                 continue
-            cameras = draw(settings, task, folder)
-            write_json(folder / "index.json", settings.content(task) | {"cameras": cameras, "motions": list(MOTIONS), "versions": stamp()})
+            write_json(folder / "index.json", settings.content(task) | draw(settings, task, folder) | {"versions": stamp()})
             print(f"{folder}: {settings.scenes} scenes and {settings.held_out} held-out ones")
 
 
-def draw(settings: Settings, task: str, folder: Path) -> list[str]:
-    """Draws all scenes of a task and writes pictures and labels. Returns the cameras' names."""
+def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
+    """Draws all scenes of a task and writes pictures and labels. Returns the names that they count by: cameras and motions."""
     import envs
+    from envs.demos.arrange import MOTIONS
 
     cameras = list(envs.task_class(task).default_cameras)
     count, size = settings.scenes + settings.held_out, settings.size
@@ -132,7 +131,7 @@ def draw(settings: Settings, task: str, folder: Path) -> list[str]:
     os.replace(part, folder / "frames.npy")
     with atomic(folder / "labels.npz") as path, path.open("wb") as file:
         np.savez(file, **labels)
-    return cameras
+    return {"cameras": cameras, "motions": list(MOTIONS)}
 
 
 if __name__ == "__main__":

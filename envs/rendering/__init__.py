@@ -14,7 +14,7 @@ __all__ = ["RENDERINGS", "Renderer", "prepare_gl"]
 
 def __getattr__(name: str) -> Any:
     if name in ("RENDERINGS", "Renderer"):  # imports mujoco, which fails where MUJOCO_GL names a back-end that is not there: prepare_gl() first
-        from envs.rendering import renderer
+        from envs.rendering.renderer import RENDERINGS, Renderer
 
-        return getattr(renderer, name)
+        return RENDERINGS if name == "RENDERINGS" else Renderer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,8 +9,10 @@ import importlib
 import logging
 import os
 from pathlib import Path
+from typing import Any
 
-from envs import TASKS
+from envs.catalogue import TASKS, check_task
+from envs.foreign.names import imported
 from whatwhere.versions import check_simulator
 
 check_simulator()
@@ -48,3 +50,13 @@ with hidden("CUDA_VISIBLE_DEVICES"):
 logging.getLogger("robosuite_logs").setLevel(logging.WARNING)  # else a line for every environment made
 for _place in TASKS.values():
     importlib.import_module(_place.partition(":")[0])
+
+
+def task_class(task: str) -> Any:
+    """The robosuite class behind a task's name. Raises BadInput for an unknown name."""
+    check_task(task)
+    if task in TASKS:
+        return imported(TASKS[task])
+    from envs.foreign.robosuite_tasks import adopted
+
+    return adopted(task)

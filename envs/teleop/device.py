@@ -39,6 +39,11 @@ class Command:
 ABSENT = Command(present=False)
 
 
+def clipped(action: np.ndarray) -> np.ndarray:
+    """An action (a,) as a task takes it: float32 in [−1, 1]."""
+    return np.clip(np.asarray(action, np.float64), -1, 1).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class Status:
     """What the operator is to know."""

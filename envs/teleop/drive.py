@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from envs.teleop.device import Command
+from envs.teleop.device import Command, clipped
 from whatwhere.errors import BadInput
 
 # The scene camera of the table tasks faces the robot, whose axes are x away from it, y to its left, z up: columns are right, away and up in the picture.
@@ -46,10 +46,6 @@ class ArmDrive:
         move = PICTURE_TO_ROBOT @ np.array(command.move)
         turn = TURN_SHARE * PICTURE_TO_ROBOT @ np.array(command.turn)
         return clipped(np.concatenate([command.speed * move, command.speed * turn, [1.0 if closed else -1.0]])), None
-
-
-def clipped(action: np.ndarray) -> np.ndarray:
-    return np.clip(np.asarray(action, np.float64), -1, 1).astype(np.float32)
 
 
 def drive_for(env: Any) -> Drive:

@@ -7,8 +7,7 @@ from typing import Any
 import mujoco
 import numpy as np
 
-from envs.teleop.device import Command
-from envs.teleop.drive import clipped
+from envs.teleop.device import Command, clipped
 
 FASTEST_M_S, FASTEST_RAD_S = 0.4, 1.5  # of the gripper, at speed 1
 DAMPING = 1e-3  # of the inverse kinematics, m²

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from envs.demos import journal
+from envs.demos.collect_settings import Settings
 from envs.demos.starts import Starts
 from envs.teleop import device_class
 from whatwhere.errors import BadInput
 
 if TYPE_CHECKING:
-    from envs.demos.collect import Settings
     from envs.teleop.device import Device
 
 PATIENCE = 8  # times a task's own horizon is what people get, unless `horizon` says otherwise

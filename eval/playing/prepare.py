@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.playing.player import TRAINING_START, Player
+from eval.playing.settings import Settings
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
-    from eval.run import Settings
     from policy.storage.stored import Stored
 
 DEFAULT_ENCODER = "pixelwise"

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from eval.reports.entries import Entry
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
-
-if TYPE_CHECKING:
-    from eval.report import Entry
 
 BINS = 6
 RANGE_CM = (0.2, 20.0)  # of the colours, logarithmic

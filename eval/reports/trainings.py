@@ -6,17 +6,15 @@ The intervals of single trainings are over starts alone and say nothing of how m
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eval.reports import tables
+from eval.reports.entries import Entry
 from eval.results import CONDITIONS
 from eval.score import by_starts, two_way_bootstrap
-
-if TYPE_CHECKING:
-    from eval.report import Entry
 
 
 def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table | None:

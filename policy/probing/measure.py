@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -19,6 +19,7 @@ from policy.pretrain.colour_words import DEFINITION
 from policy.probing import action, report, xy
 from policy.probing.quick import FIT, HELD_OUT
 from policy.probing.scenes import read_scenes
+from policy.probing.settings import Settings
 from policy.probing.tokens import Features, digest, pixel_features, token_features, word_features
 from policy.storage.checkpoint import load, load_fusion, load_streams
 from policy.storage.stored import locate
@@ -27,9 +28,6 @@ from policy.streams import TwoStreamEncoder
 from policy.training.device import choose_device
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, write_json
-
-if TYPE_CHECKING:
-    from policy.probe import Settings
 
 FORMAT = 1  # of the cached figures: one more whenever a probe changes
 QUICK_WAYS, PAIRS_HELD_OUT = ("patches",), 1000

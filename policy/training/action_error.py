@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,12 +17,10 @@ from policy.pretrain.footage import Play
 from policy.pretrain.loop import schedule
 from policy.shapes import Tokens
 from policy.training.action_pictures import draw_actions, draw_change
+from policy.training.action_settings import Settings
 from policy.training.device import autocast, choose_device
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, sha256, write_json
-
-if TYPE_CHECKING:
-    from policy.inverse_dynamics import Settings
 
 GROUPS = {"translation": slice(0, 3), "rotation": slice(3, 6), "gripper": slice(6, 7)}
 

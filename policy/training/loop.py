@@ -7,7 +7,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,11 +26,9 @@ from policy.training.cache import TokenCache, token_cache
 from policy.training.dataset import Demos, moved_by, shifted
 from policy.training.device import autocast, choose_device
 from policy.training.resume import load_state, save_state
+from policy.training.settings import Settings
 from policy.transforms import Affine
 from whatwhere.files import claim, owned
-
-if TYPE_CHECKING:
-    from policy.finetune import Settings
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run

@@ -13,8 +13,10 @@ import pytest
 
 from eval import compare
 from eval.report import Settings as ReportSettings
-from eval.report import collect, find, main, make_table
+from eval.report import main
 from eval.reports import tables, trainings
+from eval.reports.entries import collect, find
+from eval.reports.evaluations import make_table
 from eval.results import add_row, finish, last_line, load, load_rows
 from eval.score import wilson
 from whatwhere.command import named

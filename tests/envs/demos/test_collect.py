@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from envs.demos import collect, render, replay
+from envs.demos.collect_settings import check_seed
 from envs.demos.episodes import episode_paths, frame_pairs, read_episode, write_episode
 from whatwhere.command import command
 from whatwhere.errors import BadInput
@@ -80,9 +81,9 @@ def test_bad_settings_are_refused_before_a_simulator_is_imported(capsys: pytest.
 
 
 def test_development_seeds_are_allowed_on_request() -> None:
-    collect.check_seed(100_000, development=True)
+    check_seed(100_000, development=True)
     with pytest.raises(BadInput, match="seed=1000000"):
-        collect.check_seed(1_000_000, development=True)
+        check_seed(1_000_000, development=True)
 
 
 def test_the_folder_is_named_after_the_settings() -> None:

@@ -1,0 +1,84 @@
+"""Result folders as the entries of a report: found, read, put in order and tested against a baseline."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eval.results import ROWS, load
+from eval.score import Row, compare, holm, pairs
+from whatwhere.errors import BadInput, did_you_mean
+
+
+@dataclass
+class Entry:
+    """One result folder in a table."""
+
+    folder: Path
+    rows: list[Row]
+    results: dict[str, Any]
+    p: float | None = None
+    p_holm: float | None = None
+    difference: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The encoder of a learned policy; otherwise the policy."""
+        policy = self.results["policy"] or "learned"
+        return str(self.results["encoder"] if policy == "learned" else policy)
+
+    @property
+    def task(self) -> str:
+        return str(self.results["task"])
+
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """What entries that are tested against each other have in common: task, perturbation, number of demonstrations."""
+        return self.task, self.results.get("perturbation") or "", self.results.get("num_demos") or 0
+
+
+def find(folders: str | Sequence[str]) -> list[Path]:
+    """Result folders among names of folders, of folders that hold them at any depth, and glob patterns. Raises BadInput where one gives nothing."""
+    found: dict[Path, None] = {}
+    for pattern in [folders] if isinstance(folders, str) else folders:
+        inside = sorted(path.parent for match in glob.glob(pattern, recursive=True) for path in Path(match).rglob(ROWS))
+        if not inside:
+            raise BadInput(f"folders={pattern}: no result folder there (none holds {ROWS})")
+        found |= dict.fromkeys(inside)
+    return list(found)
+
+
+def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[Entry]:
+    """Entries ordered by task, perturbation and number of demonstrations, best first.
+
+    Each is tested against the `baseline` (an encoder, policy or folder name) of its own task and conditions, where there is one.
+    """
+    entries = [Entry(Path(folder), *load(folder)) for folder in folders]
+    entries.sort(key=lambda entry: (entry.group, -entry.results["success"]["rate"], entry.name))
+    if baseline is None:
+        return entries
+    names = [name for entry in entries for name in (entry.name, entry.folder.name)]
+    if baseline not in names:
+        raise BadInput(f"baseline={baseline}: not among the folders; there are {', '.join(dict.fromkeys(names))}{did_you_mean(baseline, names)}")
+    for group in dict.fromkeys(entry.group for entry in entries):
+        _test([entry for entry in entries if entry.group == group], baseline)
+    return entries
+
+
+def _test(entries: list[Entry], baseline: str) -> None:
+    """McNemar of each entry of one group against the baseline of the same training seed (or the only one), over the same streams if there is one; then Holm."""
+    bases = [entry for entry in entries if baseline in (entry.name, entry.folder.name)]
+    tested = []
+    for entry in entries:
+        same = [base for base in bases if len(bases) == 1 or base.results["train_seed"] == entry.results["train_seed"]]
+        base = sorted(same, key=lambda base: base.results.get("streams") != entry.results.get("streams"))[:1]
+        paired = pairs(entry.rows, base[0].rows) if base and entry not in bases else []
+        if paired:
+            entry.difference = compare(paired)
+            entry.p = entry.difference["success"]["mcnemar_p"]
+            tested.append(entry)
+    for entry, p in zip(tested, holm([entry.p for entry in tested if entry.p is not None]), strict=True):
+        entry.p_holm = p

@@ -1,0 +1,71 @@
+"""The table of single evaluations: a line a result folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eval.reports import tables, trainings
+from eval.reports.entries import Entry
+from eval.results import CONDITIONS
+
+
+def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table:
+    """The table of the entries; columns without any value, and conditions that are the same for all, are left out of what people read."""
+    records = [_record(entry) for entry in entries]
+    columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
+    shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
+    notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
+    if baseline is not None:
+        notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons of that task and its conditions.")
+    return tables.Table(tuple(shown), list(zip(*shown.values(), strict=True)), records, notes)
+
+
+def _record(entry: Entry) -> dict[str, Any]:
+    """One row of the CSV."""
+    results = entry.results
+    success, error = results["success"], results["position_error_cm"]
+    median_ci = error["ci95"] or (None, None)
+    return {
+        "task": entry.task, **{name: results.get(name) for name in CONDITIONS},
+        "policy": entry.name, "checkpoint": results["checkpoint"], "train_seed": results["train_seed"], "seed": results["seed"],
+        "episodes": results["episodes"], "success": success["rate"], "success_low": success["ci95"][0], "success_high": success["ci95"][1],
+        "error_cm_median": error["median"], "error_cm_low": median_ci[0], "error_cm_high": median_ci[1], "error_cm_p90": error["p90"],
+        **{f"within_{limit}_cm": rate for limit, rate in error["within_cm"].items()},
+        "relation": results["relation_rate"], "freeze": results["freeze_rate"],
+        "common_starts": entry.difference.get("starts"), "p": entry.p, "p_holm": entry.p_holm,
+    }  # fmt: skip
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
+    return "" if value is None else f"{_number(value)} [{_number(low)}, {_number(high)}]"
+
+
+def p_text(p: float | None) -> str:
+    return "" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+COLUMNS: dict[str, Any] = {
+    **trainings.WHAT,
+    "train seed": lambda r: "" if r["train_seed"] is None else str(r["train_seed"]),
+    "episodes": lambda r: str(r["episodes"]),
+    "success %": lambda r: f"{_percent(r['success'])} [{_percent(r['success_low'])}, {_percent(r['success_high'])}]",
+    "error cm (median)": lambda r: _with_interval(r["error_cm_median"], r["error_cm_low"], r["error_cm_high"]),
+    "p90 cm": lambda r: _number(r["error_cm_p90"]),
+    "≤ 1 cm %": lambda r: _percent(r["within_1_cm"]),
+    "relation %": lambda r: _percent(r["relation"]),
+    "froze %": lambda r: _percent(r["freeze"]),
+    "p": lambda r: p_text(r["p"]),
+    "p (Holm)": lambda r: p_text(r["p_holm"]),
+}
+
+
+VARYING = ("perturbation", "demos", "streams", "train seed")
