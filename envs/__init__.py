@@ -70,6 +70,7 @@ def gymnasium_id(task: str) -> str:
     return f"whatwhere/{TASKS[choose('task', task, TASKS)].partition(':')[2]}-v{GYMNASIUM_VERSION}"
 
 
+_DEFAULTS = make.__kwdefaults__ or {}  # the ids have those of `make`
 for _task in TASKS:
     if gymnasium_id(_task) not in gymnasium.registry:
-        gymnasium.register(gymnasium_id(_task), entry_point="envs.robosuite_env:RobosuiteEnv", kwargs={"task": _task})
+        gymnasium.register(gymnasium_id(_task), entry_point="envs.robosuite_env:RobosuiteEnv", kwargs={"task": _task, **_DEFAULTS})

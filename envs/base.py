@@ -46,8 +46,8 @@ class TaskEnv(gymnasium.Env):
     scene_camera: str
     has_joints = True  # whether the state is that of joints: time, positions, velocities (m, rad, s)
 
-    def __init__(self, task: str, *, rendering: str, size: int, frame_gap: int, horizon: int | None, render_mode: str | None) -> None:
-        """Checks and keeps the settings; a subclass makes the rest, and at last calls `_set_up`. Raises BadInput."""
+    def __init__(self, task: str, *, rendering: str, size: int, frame_gap: int, horizon: int | None, render_mode: str | None = "rgb_array") -> None:
+        """Checks and keeps what `envs.make` describes; a subclass makes the rest, and at last calls `_set_up`. Raises BadInput."""
         choose("rendering", rendering, ("fast", "exact"))
         for name, value, least in (("size", size, 16), ("frame_gap", frame_gap, 1), ("horizon", 1 if horizon is None else horizon, 1)):
             positive(name, value, least)

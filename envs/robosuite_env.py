@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import weakref
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mujoco import MjData
@@ -24,19 +25,9 @@ PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_cam
 class RobosuiteEnv(TaskEnv):
     """One environment of a task that is a robosuite environment: one of ours, or one that `envs.foreign` has adopted."""
 
-    def __init__(
-        self,
-        task: str,
-        *,
-        rendering: str = "fast",
-        size: int = 96,
-        frame_gap: int = 4,
-        horizon: int | None = None,
-        cameras: Sequence[str] | None = None,
-        perturbation: str | None = None,
-        render_mode: str | None = "rgb_array",
-    ) -> None:
-        super().__init__(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, render_mode=render_mode)
+    def __init__(self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, perturbation: str | None, **options: Any) -> None:
+        """What `envs.make` describes; the defaults are there. Raises BadInput."""
+        super().__init__(task, horizon=horizon, **options)
         prepare_gl()
         from envs.tasks import task_class  # imports robosuite, which loads the back-end that MUJOCO_GL names
 
@@ -45,14 +36,14 @@ class RobosuiteEnv(TaskEnv):
         strangers = {"strangers": True} if perturbation == "distractors" else {}
         self.simulation = robosuite_class(control_freq=CONTROL_HZ, **PHYSICS_ONLY, **strangers)
         self.name, self.task_version, self.control_hz = robosuite_class.__name__, str(robosuite_class.version), CONTROL_HZ
-        self.horizon = robosuite_class.default_horizon if horizon is None else horizon
+        self.horizon = horizon or robosuite_class.default_horizon
         self._physics = Physics(self.simulation)
         self._model, self._data = self._physics.model, self._physics.data
         self.scene_camera = self.simulation.scene_camera
         there = [self._model.camera(i).name for i in range(self._model.ncam)]
         wanted = self.simulation.default_cameras if cameras is None else cameras
         self._set_up(wanted, there, len(self.simulation.action_names), len(self.simulation.proprio()))
-        self._renderer = Renderer(self._model, rendering)
+        self._renderer = Renderer(self._model, self.rendering)
         self._close_renderer = weakref.finalize(self, self._renderer.close)
         self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
         atexit.register(self._close_renderer)

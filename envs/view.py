@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs import check_task
-from envs.experts import RandomPolicy, ZeroPolicy, check_expert, expert_class
+from envs.experts import RandomPolicy, ZeroPolicy, check_actor, expert_class
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import path_name
@@ -41,10 +40,7 @@ class Settings:
     expert: str | None = None
 
     def __post_init__(self) -> None:
-        check_task(self.task)
-        choose("policy", self.policy, POLICIES)
-        if self.policy == "expert":
-            check_expert(self.task, self.expert)
+        check_actor(self.task, self.policy, POLICIES, self.expert)
         choose("rendering", self.rendering, ("fast", "exact"))
         positive("episodes", self.episodes)
         positive("seed", self.seed, 0)

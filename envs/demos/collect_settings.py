@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from envs import check_task
-from envs.experts import check_expert
+from envs.experts import check_actor
 from envs.teleop import DEVICES
 from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import path_name
@@ -47,10 +46,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_task(self.task)
-        choose("source", self.source, SOURCES)
-        if self.source == "expert":
-            check_expert(self.task, self.expert)
+        check_actor(self.task, self.source, SOURCES, self.expert, "source")
         choose("rendering", self.rendering, RENDERINGS)
         for name in ("n", "size", "frame_gap", "num_workers"):
             positive(name, getattr(self, name))

@@ -33,18 +33,9 @@ class GymnasiumEnv(TaskEnv):
     has_joints = False
     task_version = "0"
 
-    def __init__(
-        self,
-        task: str,
-        *,
-        rendering: str = "fast",
-        size: int = 96,
-        frame_gap: int = 4,
-        horizon: int | None = None,
-        cameras: Sequence[str] | None = None,
-        render_mode: str | None = "rgb_array",
-    ) -> None:
-        super().__init__(task, rendering=rendering, size=size, frame_gap=frame_gap, horizon=horizon, render_mode=render_mode)
+    def __init__(self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, **options: Any) -> None:
+        """What `envs.make` describes; the defaults are there. Raises BadInput."""
+        super().__init__(task, horizon=horizon, **options)
         self.simulation, limit = made(task)
         spec = self.simulation.spec
         self.name = spec.id if spec is not None else type(self.simulation.unwrapped).__name__
@@ -52,7 +43,7 @@ class GymnasiumEnv(TaskEnv):
         self.horizon = horizon or limit or HORIZON
         self.control_hz = round(self.simulation.metadata.get("render_fps") or 20)
         self._commands = Commands(task, self.simulation.action_space)
-        self._shown = Shown(task, self.simulation, size)
+        self._shown = Shown(task, self.simulation, self.size)
         self._try_out()
         self._error: Callable[[], float] | None = self._own("position_error_cm", None)
         self._instruction = str(self._own("instruction", self.name.rpartition("/")[2].partition("-v")[0]))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
-from whatwhere.errors import choose
+from whatwhere.named import named
 
 # source → where its class is; a new device is one file and one line here.
 DEVICES: dict[str, str] = {
@@ -19,5 +18,4 @@ DEVICES: dict[str, str] = {
 
 def device_class(source: str) -> Any:
     """The class behind a source's name. Raises BadInput for an unknown name."""
-    module, _, name = DEVICES[choose("source", source, DEVICES)].partition(":")
-    return getattr(importlib.import_module(module), name)
+    return named("source", source, DEVICES)

@@ -38,14 +38,11 @@ class Settings:
     expert: str | None = None
 
     def __post_init__(self) -> None:
-        from envs import PERTURBATIONS, check_task
-        from envs.experts import check_expert
+        from envs import PERTURBATIONS
+        from envs.experts import check_actor
         from policy.encoders import ENCODERS
 
-        check_task(self.task)
-        choose("policy", self.policy, POLICIES)
-        if self.policy == "expert":
-            check_expert(self.task, self.expert)
+        check_actor(self.task, self.policy, POLICIES, self.expert)
         if self.encoder is not None:
             choose("encoder", self.encoder, ENCODERS)
         if self.policy != "learned" and self.checkpoint is not None:

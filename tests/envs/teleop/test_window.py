@@ -75,6 +75,14 @@ class Collector:
     def said(self, line: str) -> bool:
         return line in self.log.read_text()
 
+    def save_and_quit(self) -> None:
+        """At the end of an episode that did not succeed."""
+        self.until(lambda: self.said("steps at"), "the end of the episode")
+        self.key("Return")
+        self.until(lambda: self.said("kept in failed/"), "the saved episode")
+        self.xdotool("key", "Escape")
+        assert self.process.wait(60) == 0
+
 
 @pytest.mark.timeout(600)
 def test_keys_drive_and_save(screen: dict[str, str], tmp_path: Path) -> None:
@@ -82,11 +90,7 @@ def test_keys_drive_and_save(screen: dict[str, str], tmp_path: Path) -> None:
     try:
         collector.focus()
         collector.key("Return", "Up", "Up", "Right", "period", "space", "x")
-        collector.until(lambda: collector.said("steps at"), "the end of the episode")
-        collector.key("Return")
-        collector.until(lambda: collector.said("kept in failed/"), "the saved episode")
-        collector.xdotool("key", "Escape")
-        assert collector.process.wait(60) == 0
+        collector.save_and_quit()
     finally:
         collector.process.kill()
     episode = read_episode(tmp_path / "keys" / "failed" / "episode_0.hdf5")
@@ -122,11 +126,7 @@ def test_a_spacemouse_drives_and_grips(screen: dict[str, str], tmp_path: Path) -
         time.sleep(2)
         report(3, 0)
         collector.key("x")
-        collector.until(lambda: collector.said("steps at"), "the end of the episode")
-        collector.key("Return")
-        collector.until(lambda: collector.said("kept in failed/"), "the saved episode")
-        collector.xdotool("key", "Escape")
-        assert collector.process.wait(60) == 0
+        collector.save_and_quit()
     finally:
         os.close(pipe)
         collector.process.kill()
