@@ -17,6 +17,7 @@ Each dataset carries the sha256 of its values; the demo's covers its attributes 
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from dataclasses import dataclass, field
@@ -33,7 +34,7 @@ from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 
 ROBOSUITE_TYPE = 1  # robomimic.envs.env_base.EnvType
-NAME = re.compile(r"episode_(\d+)\.hdf5")
+NAME = re.compile(r"episode_([0-9]+)\.hdf5")
 FRAMES_A_CHUNK = 16
 
 
@@ -74,10 +75,13 @@ def episode_paths(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder of demonstrations")
-    found = {int(match[1]): path for path in folder.iterdir() if (match := NAME.fullmatch(path.name))}
+    found = sorted((int(match[1]), path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name)))
     if not found:
         raise BadInput(f"{folder}: holds no demonstrations (episode_<i>.hdf5)")
-    return [found[i] for i in sorted(found)]
+    for (one, path), (other, again) in itertools.pairwise(found):
+        if one == other:
+            raise BadInput(f"{folder}: {path.name} and {again.name} have one number; rename one of them")
+    return [path for _, path in found]
 
 
 def write_episode(path: str | Path, episode: Episode) -> None:

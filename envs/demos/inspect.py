@@ -68,10 +68,12 @@ def table(summaries: Sequence[Summary]) -> str:
 
 
 def main(settings: Settings) -> None:
-    reading = Reading(cameras=settings.cameras, proprio=settings.proprio, size=settings.size)
+    reading = Reading(cameras=settings.cameras, proprio=settings.proprio, size=settings.size, as_is=True)
     with open_source(settings.demos, reading) as source:
         summaries = [summarise(source.name(index), source.episode(index), settings.pictures) for index in range(len(source))]
     print(table(summaries))
+    for control in dict.fromkeys(summary.settings["control"] for summary in summaries if "control" in summary.settings):
+        print(f"control: {control}")
     positions = where(summaries, settings.starts)
     warned = warnings(summaries)
     write_text(settings.page, page(settings.demos, summaries, warned, positions))

@@ -28,6 +28,12 @@ def foreign_settings(task: str, cameras: Sequence[str], control_hz: float, versi
     return {"task": task, **unknown, "size": 1, "cameras": list(cameras), "frame_gap": FRAME_GAP, "control_hz": control_hz, "versions": versions}
 
 
+def out_of_range(actions: np.ndarray) -> str | None:
+    """What is wrong with the numbers, if anything is."""
+    found = float(actions.flat[np.abs(actions).argmax()])
+    return f"actions: needs values in [-1, 1], found {found:g}: other units than this package's" if abs(found) > 1 else None
+
+
 def scaled_to(frames: np.ndarray, size: int | None) -> np.ndarray:
     """(t, h, w, 3) → (t, size, size, 3): the middle square, scaled; as they are if `size` is None."""
     height, width = frames.shape[1:3]

@@ -15,7 +15,8 @@ import numpy as np
 from envs.demos.episodes import Episode
 from envs.demos.formats import Reading
 from envs.demos.formats import lerobot_meta as meta
-from envs.demos.formats.foreign import fitted, foreign_settings, scaled_to
+from envs.demos.formats import lerobot_said as said
+from envs.demos.formats.foreign import UNKNOWN, fitted, foreign_settings, out_of_range, scaled_to
 from envs.demos.formats.lerobot_files import Files
 from envs.demos.formats.lerobot_write import MODELS, OWN_CLAIM, OWN_ROWS, row_digest, write
 from envs.demos.layout import check_settings, digest_of, image_name
@@ -24,6 +25,7 @@ from whatwhere.files import read_json, read_rows, sha256
 
 __all__ = ["Source", "recognises", "write"]
 
+OWN_FIELDS = {"episode_index": int, "settings": dict, "success": bool, "instruction": str, "has_executed_actions": bool, "digests": dict}
 WHOLE = re.compile(r"[0-9a-f]{64}")
 
 
@@ -49,8 +51,8 @@ class Source(Files):
         if self.own is not None:
             own = self.own[index]
             return {**self._own_settings(own), "success": own["success"], "instruction": own["instruction"], "steps": row["length"]}
-        columns = self.columns(index, [key for key in ("next.success", "next.reward") if key in self.features])
-        return {**self._settings(), "success": _success(columns), "instruction": self._instruction(row), "steps": row["length"]}
+        columns = self.columns(index, [key for key in said.OUTCOMES if key in self.features])
+        return {**self._settings(), "success": said.success_of(self.name(index), columns), "instruction": self._instruction(row), "steps": row["length"]}
 
     def episode(self, index: int) -> Episode:
         return self._own_episode(index) if self.own is not None else self._foreign_episode(index)
@@ -78,11 +80,11 @@ class Source(Files):
 
     def _own_settings(self, own: dict[str, Any]) -> dict[str, Any]:
         settings = dict(own["settings"])
-        if own["model"] is not None:
-            if not WHOLE.fullmatch(str(own["model"])):
+        if own.get("model") is not None:
+            if not WHOLE.fullmatch(str(own.get("model"))):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: model: needs a sha256, found {own['model']!r:.60}")
             path = self.inside(f"{MODELS}/{own['model']}.xml")
-            if sha256(path) != own["model"]:
+            if sha256(path) != own.get("model"):
                 raise BadInput(f"{path}: sha256 does not fit: the file is damaged")
             settings["model_file"] = path.read_text(encoding="utf-8")
         return settings
@@ -94,6 +96,9 @@ class Source(Files):
         for row in rows:
             if row.pop("sha256", None) != row_digest(row):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: sha256 of a row does not fit: the file was damaged or edited")
+            for key, kind in OWN_FIELDS.items():
+                if not isinstance(row.get(key), kind) or (kind is int and isinstance(row[key], bool)):
+                    raise BadInput(f"{self.path}/{OWN_ROWS}: {key}: needs {kind.__name__}, found {row.get(key)!r:.60}")
             check_settings(self.path / OWN_ROWS, row["settings"])
         if [row["episode_index"] for row in rows] != [row["episode_index"] for row in self.table]:
             raise BadInput(f"{self.path}/{OWN_ROWS}: {len(rows)} episodes, the dataset has {len(self.table)}; without that file it is read as another's")
@@ -109,21 +114,25 @@ class Source(Files):
 
     def _foreign_episode(self, index: int) -> Episode:
         row, where = self.table[index], f"{self.path}: {self.name(index)}"
-        wanted = ["action", *self.states, *(key for key in ("next.success", "next.reward") if key in self.features)]
-        columns = self.columns(index, wanted)
-        proprio = np.concatenate([columns[key].reshape(row["length"], -1) for key in self.states], axis=1).astype(np.float32)
-        actions = columns["action"].reshape(row["length"], -1).astype(np.float32)
-        if not np.abs(actions).max() <= 1:
-            raise BadInput(f"{where}: action: needs values in [-1, 1], found {actions.flat[np.abs(actions).argmax()]:g}: other units than this package's")
+        columns = self.columns(index, ["action", *self.states, *said.told(self.features)])
+        said.check_rates(where, self.info, columns.get("timestamp"), columns.get("frame_index"))
+        size = {key: int(np.prod(self.features[key]["shape"])) for key in ("action", *self.states)}
+        actions = said.finite(where, "action", columns["action"], size["action"])
+        proprio = np.concatenate([said.finite(where, key, columns[key], size[key]) for key in self.states], axis=1)
+        settings = self._settings()
+        named = said.problem(self.info) if settings["task"] != UNKNOWN else None
+        if problem := out_of_range(actions) or named:
+            if not self.reading.as_is:
+                raise BadInput(f"{where}: {problem}")
+            settings["control_problem"] = problem
         pictures = [scaled_to(self.pictures(index, key), self.reading.size) for key in self.cameras.values()]
         frames = np.stack(fitted(where, pictures), axis=1)
-        settings = self._settings() | {"size": frames.shape[2]}
         states = np.arange(len(actions))[:, None] / self.hz  # the format has none: time alone, in seconds
-        return Episode(actions, states, proprio, frames, _success(columns), self._instruction(row), settings)
+        return Episode(actions, states, proprio, frames, said.success_of(where, columns), self._instruction(row), settings | {"size": frames.shape[2]})
 
     def _settings(self) -> dict[str, Any]:
-        settings = foreign_settings(self.reading.task or "unknown", list(self.cameras), self.hz, {"lerobot": self.info["codebase_version"]})
-        return settings | {"source": "lerobot", "proprio": list(self.states)}
+        settings = foreign_settings(self.reading.task or UNKNOWN, list(self.cameras), self.hz, {"lerobot": self.info["codebase_version"]})
+        return settings | {"source": "lerobot", "proprio": list(self.states), "control": said.control_text(self.info)}
 
     def _instruction(self, row: dict[str, Any]) -> str:
         return self.reading.instruction or (str(row["tasks"][0]) if row["tasks"] else "")
@@ -140,10 +149,3 @@ class Source(Files):
         if not found:
             raise BadInput(f"{self.path}: features: no pictures among {', '.join(self.features)}")
         return {name: found[choose(f"{self.path}: cameras", name, found)] for name in self.reading.cameras or found}
-
-
-def _success(columns: dict[str, np.ndarray]) -> bool:
-    """By the environment's word, else by its reward, else because it is a demonstration."""
-    if "next.success" in columns:
-        return bool(columns["next.success"].any())
-    return bool(columns["next.reward"].max() >= 1) if "next.reward" in columns else True

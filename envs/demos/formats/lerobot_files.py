@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import Any, Self
 
@@ -88,7 +89,21 @@ class Files:
                 raise BadInput(f"{self.path}/meta/episodes: episode {row.get('episode_index')}: needs {', '.join(NEEDED)}, of at most {MAX_STEPS} steps")
         if not rows:
             raise BadInput(f"{self.path}/meta/episodes: holds no episodes")
-        return sorted(rows, key=lambda row: row["episode_index"])
+        rows.sort(key=lambda row: row["episode_index"])
+        self._check_whole(rows)
+        return rows
+
+    def _check_whole(self, rows: list[dict[str, Any]]) -> None:
+        """Raises BadInput if an episode is there twice, steps belong to two, or there are not as many as info.json says."""
+        for one, other in itertools.pairwise(rows):
+            if one["episode_index"] == other["episode_index"]:
+                raise BadInput(f"{self.path}/meta/episodes: episode {one['episode_index']}: there twice; episode_index must be another in every row")
+        for one, other in itertools.pairwise(sorted(rows, key=lambda row: row["dataset_from_index"])):
+            if other["dataset_from_index"] < one["dataset_to_index"]:
+                raise BadInput(f"{self.path}/meta/episodes: episodes {one['episode_index']} and {other['episode_index']} have steps in common")
+        for key, found in (("total_episodes", len(rows)), ("total_frames", sum(row["length"] for row in rows))):
+            if self.info.get(key, found) != found:
+                raise BadInput(f"{self.path}: meta/info.json: {key}={self.info[key]!r:.40}, but meta/episodes has {found}: a file is missing or too many")
 
     def inside(self, name: str | Path) -> Path:
         """A file of the dataset. Raises BadInput if it is missing or, by a link, elsewhere."""

@@ -7,6 +7,7 @@ states, rewards, chosen observations, texts and masks are read. The model's XML 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from pathlib import Path
@@ -15,18 +16,20 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
+from envs import TASKS
 from envs.demos.embedded import Drawer
 from envs.demos.episodes import Episode, checked_arrays, episode_of, header_of, write_demo
 from envs.demos.formats import Reading, Writing, episodes
 from envs.demos.formats import Source as AnySource
-from envs.demos.formats.foreign import fitted, foreign_settings, scaled_to, task_of
+from envs.demos.formats.foreign import fitted, foreign_settings, out_of_range, scaled_to, task_of
+from envs.demos.formats.robosuite_control import said_by
 from envs.demos.hdf5 import Hdf5File, limited_memory
 from envs.demos.layout import MAX_BYTES, MAX_STEPS, num_bytes
 from envs.demos.reader import SealedDemo
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import atomic
 
-DEMO = re.compile(r"demo_(\d+)")
+DEMO = re.compile(r"demo_([0-9]+)")
 CLAIM = "whatwhere_converted"  # attribute of `data`: what the file was made of
 PROPRIO = re.compile(r"robot\d+_(\w+_)?(eef_pos|eef_quat|gripper_qpos)|(right|left)_(pos|quat|gripper)|proprio")  # not the object's state
 DRAWN_SIZE = 96  # pixels, where nothing else is asked for
@@ -50,6 +53,9 @@ class Source:
             self.demos = sorted((name for name in self.file.names(data) if DEMO.fullmatch(name)), key=lambda name: int(name[5:]))
             if not self.demos:
                 raise BadInput(f"{self.path}: data: holds no demonstrations (demo_<i>)")
+            for one, other in itertools.pairwise(self.demos):
+                if int(one[5:]) == int(other[5:]):
+                    raise BadInput(f"{self.path}: data: {one} and {other} have one number")
             self.masks = self._masks()
         except BaseException as error:
             self.file.__exit__(type(error), error, None)
@@ -101,10 +107,9 @@ class Source:
         """A demonstration that another program wrote. Raises BadInput."""
         name, file = self.demos[index], self.file
         demo, where = file.hard(f"data/{name}", h5py.Group), f"{self.path}: {name}"
-        steps = file.count(demo, "num_samples") if "num_samples" in demo.attrs else None
-        actions = self._array(name, "actions", steps)
+        actions = self._array(name, "actions", file.count(demo, "num_samples") if "num_samples" in demo.attrs else None)
         states = self._array(name, "states", len(actions)) if file.has(demo, "states") else None
-        rewards = self._array(name, "rewards", len(actions)) if file.has(demo, "rewards") else None
+        success = self._success(name, len(actions))
         known = sorted(file.names(file.hard(f"data/{name}/obs", h5py.Group))) if file.has(demo, "obs") else []
         cameras = self.reading.draw or self.reading.cameras or tuple(key.removesuffix("_image") for key in known if key.endswith("_image"))
         if not cameras:
@@ -115,20 +120,48 @@ class Source:
         for key in (*keys, *(() if self.reading.draw else (f"{camera}_image" for camera in cameras))):
             choose(f"{where}/obs", key, known)
         proprio = np.concatenate([self._array(name, f"obs/{key}", len(actions)).reshape(len(actions), -1) for key in keys], axis=1)
-        args, meta = self._json(demo.parent, "env_args"), self._json(demo, "ep_meta")
-        kwargs = args.get("env_kwargs")
-        kwargs = kwargs if isinstance(kwargs, dict) else {}
-        hz = kwargs.get("control_freq")
-        task = task_of(self.reading, str(args.get("env_name", "unknown")))
-        settings = foreign_settings(task, cameras, control_hz=hz if isinstance(hz, int | float) else 20, versions={"robosuite": str(args.get("env_version"))})
-        settings |= {"env_name": str(args.get("env_name", "unknown")), "env_kwargs": kwargs, "source": "robomimic", "proprio": list(keys)}
-        settings |= {"masks": [mask for mask, names in self.masks.items() if name in names]}
+        actions, settings = self._acting(where, actions, self._json(demo.parent, "env_args"))
+        settings |= {"cameras": list(cameras), "proprio": list(keys), "masks": [mask for mask, names in self.masks.items() if name in names]}
         settings |= {"model_file": file.text(demo, "model_file") if "model_file" in demo.attrs else ""}
         pictures = self._pictures(name, cameras, states, len(actions), settings["model_file"]) if frames else None
         settings |= {} if pictures is None else {"size": pictures.shape[2]}
-        instruction = self.reading.instruction or meta.get("lang") or task.rpartition("/")[2].replace("_", " ")
-        success = rewards is None or bool(rewards.max() >= 1)
-        return Episode(_single(where, actions), _states(states, len(actions), settings), _single(where, proprio), pictures, success, str(instruction), settings)
+        instruction = self.reading.instruction or self._lang(demo, where) or settings["task"].rpartition("/")[2].replace("_", " ")
+        states = np.arange(len(actions))[:, None] / settings["control_hz"] if states is None else states.astype(np.float64)  # without: time alone, in seconds
+        return Episode(_single(where, "actions", actions), states, _single(where, "obs", proprio), pictures, success, instruction, settings)
+
+    def _acting(self, where: str, actions: np.ndarray, args: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
+        """The actions in this package's meaning, and what is known of the environment. Raises BadInput where they mean something else."""
+        said, name = said_by(args, str(self.path)), str(args.get("env_name", "unknown"))
+        kwargs = args["env_kwargs"] if isinstance(args.get("env_kwargs"), dict) else {}
+        task = task_of(self.reading, name)
+        if not self.reading.as_is:
+            said.check(str(self.path))
+            if not said.has_our_units:
+                actions, control = said.converted(actions, where, is_fixed=task in TASKS)
+                kwargs = kwargs | {"controller_configs": control.composite()}
+        settings = foreign_settings(task, (), control_hz=said.hz, versions={"robosuite": str(args.get("env_version"))})
+        settings |= {"env_name": name, "env_kwargs": kwargs, "source": "robomimic", "control": said.text()}
+        if problem := said.problem or out_of_range(actions):
+            if not self.reading.as_is:
+                raise BadInput(f"{where}: {problem}")
+            settings["control_problem"] = problem
+        return actions, settings
+
+    def _lang(self, demo: h5py.Group, where: str) -> str:
+        lang = self._json(demo, "ep_meta").get("lang")
+        if not isinstance(lang, str | None):
+            raise BadInput(f"{where}: ep_meta: lang: needs a text, found {lang!r:.60}")
+        return lang or ""
+
+    def _success(self, name: str, steps: int) -> bool:
+        """By the rewards, which a robomimic file has as it has dones: without them nobody knows. Raises BadInput."""
+        for key in ("rewards", "dones"):
+            if not self.file.has(self.file.hard(f"data/{name}", h5py.Group), key):
+                raise BadInput(f"{self.path}: {name}/{key}: missing, so whether it succeeded is not known; robomimic.scripts.dataset_states_to_obs writes them")
+        rewards, dones = self._array(name, "rewards", steps), self._array(name, "dones", steps)
+        if not np.isin(dones, (0, 1)).all():
+            raise BadInput(f"{self.path}: {name}/dones: needs 0 or 1, found {dones[~np.isin(dones, (0, 1))][0]}")
+        return bool(rewards.max() >= 1)
 
     def _pictures(self, name: str, cameras: tuple[str, ...], states: np.ndarray | None, steps: int, model: str) -> np.ndarray:
         """(t, cameras, size, size, 3): read, or drawn if that was asked for."""
@@ -154,25 +187,23 @@ class Source:
         if num_bytes(shape, dataset.dtype) > MAX_BYTES or (ndim != 4 and num_bytes(shape[1:], np.uint8) > 4096):
             raise BadInput(f"{where}: shape {shape} is larger than any demonstration")
         self.file.check_storage(f"{demo}/{key}", dataset)
-        return self.file.values(dataset)
+        array = self.file.values(dataset)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise BadInput(f"{where}: NaN or infinite at step {int(np.argwhere(~np.isfinite(array))[0][0])}")
+        return array
 
     def _json(self, place: h5py.Group, name: str) -> dict[str, Any]:
         value = json.loads(self.file.text(place, name)) if name in place.attrs else {}
         return value if isinstance(value, dict) else {}
 
 
-def _single(where: str, array: np.ndarray) -> np.ndarray:
+def _single(where: str, name: str, array: np.ndarray) -> np.ndarray:
     """As float32: robomimic stores float64, of which policies see single precision anyway."""
     with np.errstate(over="ignore"):
         single = array.astype(np.float32)
     if not np.isfinite(single).all():
-        raise BadInput(f"{where}: actions or observations are NaN or infinite")
+        raise BadInput(f"{where}: {name}: a number is too large for single precision")
     return single
-
-
-def _states(states: np.ndarray | None, steps: int, settings: dict[str, Any]) -> np.ndarray:
-    """Without the simulator's states, time alone, in seconds."""
-    return (np.arange(steps)[:, None] / settings["control_hz"]) if states is None else states.astype(np.float64)
 
 
 def write(out: Path, source: AnySource, writing: Writing, content: dict[str, Any]) -> None:

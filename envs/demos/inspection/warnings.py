@@ -14,12 +14,18 @@ SPAN_S = 0.5  # spans of less are nothing unusual
 SATURATED = 0.3
 LONG = 3.0  # times the median length
 DEMO_SEEDS = range(100_000)
-ALIKE = ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "horizon", "source", "noise", "env_name", "proprio")
+ALIKE = ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "horizon", "source", "noise", "env_name", "proprio", "control")
 
 
 def warnings(summaries: Sequence[Summary]) -> list[str]:
     """A line each; none if nothing is odd."""
-    return [*mixed(summaries), *starts(summaries), *lengths(summaries), *spans(summaries), *saturation(summaries)]
+    return [*control(summaries), *mixed(summaries), *starts(summaries), *lengths(summaries), *spans(summaries), *saturation(summaries)]
+
+
+def control(summaries: Sequence[Summary]) -> list[str]:
+    """Actions that are something else than this package's."""
+    found = Counter(str(s.settings["control_problem"]) for s in summaries if "control_problem" in s.settings)
+    return [f"not to be learnt from: {problem}, in {count}: convert refuses them" for problem, count in found.items()]
 
 
 def mixed(summaries: Sequence[Summary]) -> list[str]:
