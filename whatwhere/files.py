@@ -17,7 +17,7 @@ from typing import Any
 
 from whatwhere.disk import FULL, READ_ONLY, Held, check_writable, lock, replace, sync, sync_path
 from whatwhere.errors import BadInput, shown
-from whatwhere.look import Missing, read
+from whatwhere.look import Missing, look, read
 from whatwhere.strict_json import Malformed, parse
 
 _writes = itertools.count()
@@ -163,7 +163,8 @@ def read_rows(path: str | Path, schema: Any = None) -> list[dict[str, Any]]:
 
 
 def sha256(path: str | Path) -> str:
-    """Hex digest of a file's bytes."""
+    """Hex digest of a file's bytes. Raises BadInput if it is no regular file."""
+    look(path, "file")
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

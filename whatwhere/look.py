@@ -22,6 +22,7 @@ MOST: Mapping[str, int] = {
     "video": 1 << 40,
     "HDF5 file": 1 << 40,
     "array": 4 << 40,  # .npy, mapped into memory
+    "file": 4 << 40,  # of any kind, to be hashed
 }
 SPARSE = 1 << 30  # bytes from which a file that is mostly a hole is refused: reading nothing takes as long as reading something
 EXTENTS = 4096  # stretches of data that are counted at most

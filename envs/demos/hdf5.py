@@ -16,6 +16,7 @@ import numpy as np
 
 from envs.demos.layout import num_bytes
 from whatwhere.errors import BadInput
+from whatwhere.look import look
 
 MAX_TEXT, MAX_NAMES = 16 << 20, 100_000  # bytes; things in a group
 FILTERS = {1, 2, 3, 32000}  # gzip, shuffle, fletcher32, lzf: nothing that loads a plug-in
@@ -32,8 +33,7 @@ class Hdf5File:
         self.path = path
 
     def __enter__(self) -> Self:
-        if not self.path.is_file():
-            raise BadInput(f"{self.path}: {'is a folder, not an episode' if self.path.is_dir() else 'no such file'}")
+        look(self.path, "HDF5 file")
         try:
             check_heaps(self.path)
             self.file = h5py.File(self.path, "r")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from whatwhere.look import Missing, look
+
 SYNC_S = 0.5  # a process that is killed loses nothing that was written; a machine that loses its power loses at most what is not synced
 MAX_LINE = 1 << 20
 
@@ -81,17 +83,18 @@ class Journal:
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
-    """Header and rows up to the first line that is not whole; None if there is no journal or not even its header is."""
+    """Header and rows up to the first line that is not whole; None if there is no journal or not even its header is. Raises BadInput if it is no file."""
     lines = []
     try:
-        with path.open("rb") as file:
-            while line := file.readline(MAX_LINE):
-                value = _parsed(line)
-                if value is None:
-                    break
-                lines.append(value)
-    except FileNotFoundError:
+        look(path, "journal")
+    except Missing:
         return None
+    with path.open("rb") as file:
+        while line := file.readline(MAX_LINE):
+            value = _parsed(line)
+            if value is None:
+                break
+            lines.append(value)
     return (lines[0], lines[1:]) if lines else None
 
 

@@ -20,6 +20,7 @@ import gymnasium
 
 from envs.foreign.stock import STOCK
 from whatwhere.errors import BadInput, choose, did_you_mean
+from whatwhere.look import read
 
 ROBOSUITE, GYMNASIUM = "robosuite/", "gymnasium/"
 WAYS = "robosuite/NAME, gymnasium/ID, module:Class"
@@ -103,8 +104,8 @@ def _names(source: Path | None, what: str, field: str) -> list[str] | None:
     if source is None:
         return None
     try:
-        tree = ast.parse(source.read_text(encoding="utf-8"), str(source))
-    except (OSError, SyntaxError, ValueError) as error:
+        tree = ast.parse(read(source, "text file"), str(source))
+    except (BadInput, SyntaxError, ValueError, RecursionError) as error:
         raise BadInput(f"{field}={what}: {source} is not readable as Python ({error})") from None
     names: list[str] = []
     for node in tree.body:

@@ -13,7 +13,9 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from whatwhere.errors import BadInput
 from whatwhere.files import atomic
+from whatwhere.look import look
 
 VERSION = "1"  # part of the cache's key: change it with the method below
 KEPT = 0.15  # share of the triangles; with 0.1 some links differ in more than 5 % of their pixels
@@ -72,8 +74,10 @@ def _decimated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
     key = hashlib.sha256(repr((VERSION, KEPT, FEWEST, WELDS, ENOUGH, CREASE_COS)).encode() + vertices.tobytes() + faces.tobytes()).hexdigest()[:32]
     path = cache_dir() / "meshes" / f"{key}.npz"
     names = ("vertices", "faces", "normals", "corners")
-    with contextlib.suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(path, allow_pickle=False) as stored:
-        return tuple(stored[name] for name in names)  # type: ignore[return-value]
+    with contextlib.suppress(BadInput, OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        look(path, "array")
+        with np.load(path, allow_pickle=False) as stored:
+            return tuple(stored[name] for name in names)  # type: ignore[return-value]
     result = _simplify(vertices, faces)  # it was not there, or damaged
     with contextlib.suppress(OSError), atomic(path) as temporary, temporary.open("wb") as file:  # a full disk costs the time again, no more
         np.savez(file, **dict(zip(names, result, strict=True)))

@@ -18,6 +18,7 @@ import numpy as np
 from envs.demos.episodes import episode_paths, read_episode
 from envs.teleop.device import BUTTONS, Command, Status
 from whatwhere.errors import BadInput
+from whatwhere.look import read
 
 
 class CommandFile:
@@ -35,11 +36,9 @@ class CommandFile:
             for file in episode_paths(path) if path.is_dir() else [path]:
                 start, steps = _of_episode(file)
                 self._commands[start] = steps
-        elif path.is_file():
+        else:
             start, steps = read_commands(path)
             self._commands[start] = steps
-        else:
-            raise BadInput(f"commands={path}: no such file")
         self._status = Status()
 
     def open(self, env: Any) -> None:
@@ -84,7 +83,7 @@ def _of_episode(path: Path) -> tuple[tuple[int, int], list[Command]]:
 def read_commands(path: Path) -> tuple[tuple[int, int], list[Command]]:
     """(seed, start) and the commands of a file of JSON lines. Raises BadInput naming the line."""
     place, commands = (0, 0), []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(read(path, "text file").decode(errors="replace").splitlines(), 1):
         text = re.sub(r"^[0-9a-f]{8} ", "", line)  # the checksum of a journal's line
         try:
             row = json.loads(text) if text.strip() else {}
@@ -94,7 +93,7 @@ def read_commands(path: Path) -> tuple[tuple[int, int], list[Command]]:
                 place = (int(row.get("seed", 0)), int(row.get("start", 0)))
             elif row:
                 commands.append(_command(row))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             raise BadInput(f"{path}, line {number}: not a command ({' '.join(str(error).split())[:80]})") from None
     if not commands:
         raise BadInput(f"{path}: holds no commands")

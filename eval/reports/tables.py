@@ -12,6 +12,7 @@ from typing import Any
 
 from whatwhere.errors import BadInput
 from whatwhere.files import write_text
+from whatwhere.look import read
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,10 @@ def write(table: Table, folder: str | Path, name: str = "table") -> None:
 def rewrite_block(path: str | Path, name: str, text: str) -> None:
     """Puts `text` between `<!-- begin:name -->` and `<!-- end:name -->` of a document. Raises BadInput if the marks are not there exactly once."""
     path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"into={path}: no such file")
-    document = path.read_text(encoding="utf-8")
+    try:
+        document = read(path, "text file").decode()
+    except UnicodeDecodeError as error:
+        raise BadInput(f"into={path}: not a text in UTF-8 ({error})") from None
     begin, end = f"<!-- begin:{name} -->", f"<!-- end:{name} -->"
     if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
         names = re.findall(r"<!-- begin:(.+?) -->", document)

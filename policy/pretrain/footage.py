@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from policy.pretrain.listing import find_items
+from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json
 
@@ -45,10 +46,7 @@ class Play:
 
     def __init__(self, folder: str | Path) -> None:
         path = Path(folder) / "frames.npy"
-        try:
-            self.frames = np.load(path, mmap_mode="c", allow_pickle=False)  # copy on write: torch warns of arrays it may not write to
-        except (OSError, ValueError) as error:
-            raise BadInput(f"data={folder}: {path.name} is not a readable array ({error}); make one with python -m envs.demos.play") from None
+        self.frames = mapped(path, "make one with python -m envs.demos.play", "c")  # torch warns of arrays it may not write to
         if self.frames.ndim != 5 or self.frames.dtype != np.uint8 or self.frames.shape[-1] != 3 or self.frames.shape[1] < 2 or 0 in self.frames.shape:
             raise BadInput(f"{path}: found {self.frames.dtype} {self.frames.shape}; needs uint8 (clips, frames, h, w, 3) with two frames or more")
         clips, t, h, w = self.frames.shape[:4]

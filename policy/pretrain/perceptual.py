@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from policy.storage.tensorfile import read_header
 from whatwhere.errors import BadInput
 
 WIDTHS = (24, 48, 96)
@@ -85,8 +86,12 @@ def pretrained_features(network: str, weights: str, option: str, scales: tuple[i
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    if not weights.endswith(".safetensors") or not Path(weights).is_file():
-        raise BadInput(f"{option}={weights}: needs an existing .safetensors file")
+    if not weights.endswith(".safetensors"):
+        raise BadInput(f"{option}={weights}: needs a .safetensors file")
+    try:
+        read_header(Path(weights))
+    except BadInput as error:
+        raise BadInput(f"{option}={error}") from None
     if network not in timm.list_models():
         raise BadInput(f"{network}: timm has no model of this name; see timm.list_models()")
     model = timm.create_model(network, features_only=True, out_indices=scales)

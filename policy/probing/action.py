@@ -14,6 +14,7 @@ from jaxtyping import Float, Int, UInt8
 from policy.pretrain.clips import Clips
 from policy.probing.ridge import Gram, gram, ridge
 from policy.probing.tokens import Features
+from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json
 
@@ -35,10 +36,9 @@ class Actions:
 def read_actions(folder: str | Path, holdout: float, gap: int, fit: int, held_out: int, seed: int) -> Actions:
     """Pairs (t, t+gap) of play from the scene camera, at most `fit` and `held_out` of them. Takes are held out as in pre-training. Raises BadInput."""
     folder, clips = Path(folder), Clips(folder, holdout=holdout)
-    try:
-        actions = np.load(folder / "labels" / "actions.npy", allow_pickle=False)  # (clips, frames, stride, a)
-    except (OSError, ValueError) as error:
-        raise BadInput(f"play={folder}: labels/actions.npy is not readable ({error}); make play with python -m envs.demos.play") from None
+    actions = mapped(folder / "labels" / "actions.npy", "make play with python -m envs.demos.play")  # (clips, frames, stride, a)
+    if actions.ndim != 4 or actions.dtype.kind != "f" or len(actions) != len(clips.footage.names):
+        raise BadInput(f"play={folder}: labels/actions.npy: found {actions.dtype} {actions.shape}; needs floats (clips, frames, stride, a)")
     rows = read_json(folder / "index.json")["clip_list"]
     usable = np.array([row["camera"] == CAMERA for row in rows]) & np.isfinite(actions).all(axis=(1, 2, 3))
     if actions.shape[1] <= gap:

@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
+from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import read_json
+from whatwhere.look import look
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
         raise BadInput(f"scenes={folder}: not a folder of envs.demos.scenes")
     number = 0 if camera is None else index["cameras"].index(choose("camera", camera, index["cameras"]))
     try:
-        frames = np.load(folder / "frames.npy", mmap_mode="r", allow_pickle=False)
+        frames = mapped(folder / "frames.npy", "draw scenes with python -m envs.demos.scenes")
+        look(folder / "labels.npz", "array")
         with np.load(folder / "labels.npz", allow_pickle=False) as labels:
             target, visible = labels["target_pos_world"], labels["visible_pixels"][:, number]
     except (OSError, ValueError, KeyError) as error:

@@ -8,17 +8,19 @@ from typing import Any
 
 from whatwhere.errors import BadInput
 from whatwhere.files import sha256
+from whatwhere.look import Missing, look
 
 MODEL, CONFIG = "model.safetensors", "config.json"
 
 
 def check_file(path: Path, listed: dict[str, Any], source: Path) -> None:
     """Raises BadInput unless the file has the size and the sha256 that `source` lists."""
-    if not path.is_file():
-        raise BadInput(f"{path}: missing; {source} lists it")
+    try:
+        size = look(path, "file of weights")
+    except Missing:
+        raise BadInput(f"{path}: missing; {source} lists it") from None
     if path.suffix == ".safetensors":
         read_header(path)
-    size = path.stat().st_size
     if size != listed.get("bytes", size):
         raise BadInput(f"{path}: {size} bytes, needs {listed['bytes']} ({source}): truncated or replaced; fetch it again")
     digest = sha256(path)
@@ -41,7 +43,7 @@ def compare_shapes(path: Path, found: dict[str, list[int]], valid: dict[str, lis
 
 def read_header(path: Path) -> dict[str, list[int]]:
     """Shapes of the tensors in a safetensors file, read from its header alone. Raises BadInput for anything else, a pickle above all."""
-    size = path.stat().st_size
+    size = look(path, "file of weights")
     with path.open("rb") as file:
         start = file.read(8)
         if start[:2] == b"PK" or start[:1] == b"\x80":

@@ -16,6 +16,7 @@ from policy.pretrain.clips import Clips
 from policy.pretrain.footage import Play
 from policy.pretrain.loop import schedule
 from policy.shapes import Tokens
+from policy.storage.mapped import mapped
 from policy.training.action_pictures import draw_actions, draw_change
 from policy.training.action_settings import Settings
 from policy.training.device import autocast, choose_device
@@ -35,7 +36,7 @@ def measure(settings: Settings) -> dict[str, dict[str, float]]:
         encoder = ChangeEncoder.from_pretrained(settings.streams, device)
         play = Play(settings.data)
         clips = Clips(play, encoder.size, holdout=settings.holdout)
-        actions = np.load(Path(settings.data) / "labels" / "actions.npy", mmap_mode="r", allow_pickle=False)
+        actions = mapped(Path(settings.data) / "labels" / "actions.npy", "make play with python -m envs.demos.play")
         if actions.ndim != 4 or actions.shape[:2] != play.frames.shape[:2] or settings.gap >= play.frames.shape[1]:
             found = f"actions {actions.shape} beside frames {play.frames.shape}"
             raise BadInput(f"data={settings.data}: {found}; needs (clips, frames, stride, a) and gap < frames")

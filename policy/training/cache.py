@@ -13,6 +13,7 @@ from jaxtyping import Int
 
 from policy.channels import m_channels, p_channels, picture_tensor
 from policy.shapes import StreamTokens
+from policy.storage.mapped import mapped
 from policy.streams import TwoStreamEncoder
 from policy.training.dataset import Demos, shifted
 from whatwhere.errors import BadInput
@@ -26,7 +27,7 @@ class TokenCache:
 
     def __init__(self, folder: Path):
         self.index = read_json(folder / "index.json")
-        self.arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in FIELDS}
+        self.arrays = {name: mapped(folder / f"{name}.npy", "remove that folder to compute it again") for name in FIELDS}
         self.shifts = int(self.index["shifts"])
         self.table = shift_table(self.shifts, self.arrays["m_cls"].shape[1], int(self.index["reach_px"]), int(self.index["seed"]))
 

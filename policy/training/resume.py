@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
+from whatwhere.look import Missing, look
 
 
 def save_state(path: str | Path, step: int, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, note: dict[str, Any] | None = None) -> None:
@@ -27,7 +28,9 @@ def save_state(path: str | Path, step: int, modules: dict[str, torch.nn.Module],
 def load_state(path: str | Path, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
     """The step and note of a saved run, after loading it into `modules` and `optimizer`; (0, {}) if there is none. Raises BadInput if it is damaged."""
     path = Path(path)
-    if not path.exists():
+    try:
+        look(path, "file of weights")
+    except Missing:
         return 0, {}
     try:
         with safe_open(path, framework="pt") as file:

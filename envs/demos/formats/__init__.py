@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from envs.demos.episodes import Episode
 from whatwhere.errors import BadInput, choose
+from whatwhere.look import Missing, look
 
 # name → where its module is. A module has NAME, recognises(path), Source (what it reads), is_same(out, claim) and write(out, source, writing, claim).
 FORMATS: dict[str, str] = {
@@ -71,8 +72,11 @@ def module_of(name: str, field: str = "to") -> Any:
 def open_source(path: str | Path, reading: Reading | None = None) -> Source:
     """Demonstrations at `path`, whatever their format. Raises BadInput if there are none."""
     path = Path(path)
-    if not path.exists():
-        raise BadInput(f"{path}: no such file or folder of demonstrations")
+    try:
+        if not path.is_dir():
+            look(path, "HDF5 file")
+    except Missing:
+        raise Missing(f"{path}: no such file or folder of demonstrations") from None
     for name in FORMATS:
         module = module_of(name)
         if module.recognises(path):

@@ -22,6 +22,7 @@ from envs.demos.formats.lerobot_write import MODELS, OWN_CLAIM, OWN_ROWS, row_di
 from envs.demos.layout import check_settings, digest_of, image_name
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import read_json, read_rows, sha256
+from whatwhere.look import read
 
 __all__ = ["Source", "recognises", "write"]
 
@@ -30,7 +31,7 @@ WHOLE = re.compile(r"[0-9a-f]{64}")
 
 
 def recognises(path: Path) -> bool:
-    return path.is_dir() and (path / "meta" / "info.json").is_file()
+    return path.is_dir() and (path / "meta" / "info.json").exists()
 
 
 class Source(Files):
@@ -83,16 +84,16 @@ class Source(Files):
         if own.get("model") is not None:
             if not WHOLE.fullmatch(str(own.get("model"))):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: model: needs a sha256, found {own['model']!r:.60}")
-            path = self.inside(f"{MODELS}/{own['model']}.xml")
+            path = self.inside(f"{MODELS}/{own['model']}.xml", "text file")
             if sha256(path) != own.get("model"):
                 raise BadInput(f"{path}: sha256 does not fit: the file is damaged")
-            settings["model_file"] = path.read_text(encoding="utf-8")
+            settings["model_file"] = read(path, "text file").decode(errors="replace")
         return settings
 
     def _own(self) -> list[dict[str, Any]] | None:
         if not (self.path / OWN_ROWS).exists():
             return None
-        rows = read_rows(self.inside(OWN_ROWS))
+        rows = read_rows(self.inside(OWN_ROWS, "file of rows"))
         for row in rows:
             if row.pop("sha256", None) != row_digest(row):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: sha256 of a row does not fit: the file was damaged or edited")
@@ -105,7 +106,7 @@ class Source(Files):
         return rows
 
     def _claim(self) -> dict[str, Any]:
-        claim = read_json(self.inside(OWN_CLAIM))
+        claim = read_json(self.inside(OWN_CLAIM, "JSON file"))
         if not isinstance(claim, dict) or not isinstance(claim.get("files"), dict):
             raise BadInput(f"{self.path}/{OWN_CLAIM}: needs an object with files")
         return claim

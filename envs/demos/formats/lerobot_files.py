@@ -16,6 +16,7 @@ from envs.demos.formats.video import VideoFrames
 from envs.demos.layout import MAX_STEPS
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, sha256
+from whatwhere.look import look
 
 NEEDED = ("episode_index", "length", "tasks", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
 
@@ -54,7 +55,7 @@ class Files:
         return f"episode {self.table[index]['episode_index']}"
 
     def _info(self) -> dict[str, Any]:
-        path = self.inside("meta/info.json")
+        path = self.inside("meta/info.json", "JSON file")
         info = read_json(path)
         if not isinstance(info, dict) or not str(info.get("codebase_version")).startswith("v3."):
             found = info.get("codebase_version") if isinstance(info, dict) else info
@@ -82,7 +83,7 @@ class Files:
         """The rows of `meta/episodes`, in order of episode_index, without statistics."""
         rows = []
         for path in sorted((self.path / "meta/episodes").glob("chunk-*/file-*.parquet")):
-            rows += table_rows(self.inside(path.relative_to(self.path)), lambda name: not name.startswith("stats/"))
+            rows += table_rows(self.inside(path.relative_to(self.path), "table"), lambda name: not name.startswith("stats/"))
         for row in rows:
             whole = all(isinstance(row.get(key), int) and row[key] >= 0 for key in NEEDED if key != "tasks") and isinstance(row.get("tasks"), list)
             if not whole or not 0 < row["length"] <= MAX_STEPS or row["dataset_to_index"] - row["dataset_from_index"] != row["length"]:
@@ -105,18 +106,17 @@ class Files:
             if self.info.get(key, found) != found:
                 raise BadInput(f"{self.path}: meta/info.json: {key}={self.info[key]!r:.40}, but meta/episodes has {found}: a file is missing or too many")
 
-    def inside(self, name: str | Path) -> Path:
-        """A file of the dataset. Raises BadInput if it is missing or, by a link, elsewhere."""
+    def inside(self, name: str | Path, kind: str) -> Path:
+        """A file of the dataset, of one of the kinds of `whatwhere.look`. Raises BadInput if it is missing, no regular file or, by a link, elsewhere."""
         path = self.path / name
-        if not path.is_file():
-            raise BadInput(f"{path}: no such file")
+        look(path, kind)
         if not path.resolve().is_relative_to(self.path.resolve()):
             raise BadInput(f"{path}: is a link to elsewhere; only files in the dataset's own folder are read")
         return path
 
     def _verified(self, name: str) -> Path:
-        """A file whose bytes are those written, where that is known."""
-        path = self.inside(name)
+        """A video whose bytes are those written, where that is known."""
+        path = self.inside(name, "video")
         if self.digests and self.digests.get(name) != sha256(path):
             raise BadInput(f"{path}: sha256 does not fit: the file is damaged or was edited")
         return path
@@ -135,7 +135,7 @@ class Files:
         if stream not in self._data:
             for other in [known for known in self._data if known.endswith(stream.partition(" ")[2]) and known != stream]:
                 self._data.pop(other).close()  # the file before this one
-            self._data[stream] = Rows(self.inside(name), keys)
+            self._data[stream] = Rows(self.inside(name, "table"), keys)
         columns = self._data[stream].take(row["dataset_from_index"] - self._first[name], row["length"])
         if set(columns["episode_index"].tolist()) != {row["episode_index"]}:
             raise BadInput(f"{self.path / name}: rows of {self.name(index)} are not where meta/episodes says")

@@ -253,7 +253,7 @@ DAMAGE = {
     "paths": (lambda d: _edit_info(d, data_path="/etc/{chunk_index:>99999999}"), "data_path, video_path: need to be"),
     "features": (lambda d: _edit_info(d, features={"action": 5}), "features: needs a dtype and a shape"),
     "rate": (lambda d: _edit_info(d, fps=-1), "fps=-1: needs a number"),
-    "no JSON": (lambda d: (d / "meta/info.json").write_text("{"), "not readable as JSON"),
+    "no JSON": (lambda d: (d / "meta/info.json").write_text("{"), "not JSON"),
     "no table": (lambda d: shutil.rmtree(d / "meta/episodes"), "holds no episodes"),
     "no data": (lambda d: shutil.rmtree(d / "data"), "no such file"),
     "data": (lambda d: _flip(d / "data/chunk-000/file-000.parquet", 5000), "damaged|sha256 does not fit"),

@@ -169,7 +169,7 @@ DAMAGE = [
     (other_proprio, "normalisation.proprio: 1 numbers, needs 5"),
     (other_format, "format=99: this version reads format 1"),
     (no_task, "task: needs str"),
-    (not_json, "not readable as JSON"),
+    (not_json, "not JSON"),
     (no_streams, "needs the streams [0-9a-f]{16}, found in none of"),
     (bad_streams, "sha256"),
 ]
