@@ -5,7 +5,7 @@ The video shows the scene and, beside it, the policy's own pictures. Nothing is 
 
 from __future__ import annotations
 
-import os
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.experts import RandomPolicy, ZeroPolicy, check_actor, expert_class
+from envs.video import VideoFile
 from whatwhere.command import command, positive
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import path_name
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from envs.experts import Expert
 
 POLICIES = ("expert", "zero", "random")
+ENCODING = ("-crf", "25")  # H.264's quality
 
 
 @dataclass(frozen=True)
@@ -56,28 +59,29 @@ class Settings:
 
 def main(settings: Settings) -> None:
     """Plays the episodes and writes the video."""
-    import imageio
-
+    check_writable("out", settings.path.parent)
     import envs
 
     env = envs.make(settings.task, rendering=settings.rendering, size=settings.size)
-    policy = make_policy(settings, env)
-    settings.path.parent.mkdir(parents=True, exist_ok=True)
-    draft = settings.path.with_name(f".{settings.path.stem}.{os.getpid()}.mp4")  # ffmpeg goes by the name's end
     try:
-        writer: Any = imageio.get_writer(draft, format="FFMPEG", fps=env.control_hz, macro_block_size=1)  # type: ignore[arg-type]
-        with writer as video:
-            for episode in range(settings.episodes):
-                pictures = 0
-                for picture, info in play(env, policy, settings.seed, episode):  # noqa: B007
-                    video.append_data(picture)
-                    pictures += 1
-                print(line(episode, pictures - 1, info), flush=True)
-        os.replace(draft, settings.path)
+        record(env, make_policy(settings, env), settings)
     finally:
-        draft.unlink(missing_ok=True)
         env.close()
     print(f"{settings.path}: {env.control_hz} frames a second")
+
+
+def record(env: TaskEnv, policy: Expert, settings: Settings) -> None:
+    """The video, and a line for each episode."""
+    with contextlib.ExitStack() as open_files:
+        video: VideoFile | None = None
+        for episode in range(settings.episodes):
+            pictures = 0
+            for picture, info in play(env, policy, settings.seed, episode):  # noqa: B007
+                height, width = picture.shape[:2]
+                video = video or open_files.enter_context(VideoFile(settings.path, height, width, env.control_hz, ENCODING))
+                video.write(picture)
+                pictures += 1
+            print(line(episode, pictures - 1, info), flush=True)
 
 
 def make_policy(settings: Settings, env: TaskEnv) -> Expert:

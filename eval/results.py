@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from eval.score import Row, score
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import append_row, read_json, read_rows, write_json, write_text
 
 ROWS, RESULTS = "episodes.jsonl", "results.json"
@@ -43,9 +43,15 @@ def load_rows(folder: str | Path) -> list[Row]:
     return [rows[key] for key in sorted(rows)]
 
 
-def finish(folder: str | Path, about: dict[str, Any]) -> dict[str, Any]:
-    """Puts the rows in order and writes `results.json`: `about` (task, encoder, checkpoint, sha256, …) and their score. Returns it."""
+def finish(folder: str | Path, about: dict[str, Any], episodes: Iterable[int]) -> dict[str, Any]:
+    """Puts the rows in order and writes `results.json`: `about` (task, encoder, checkpoint, sha256, …) and their score. Returns it.
+
+    Raises Failed unless each of `episodes` has its row: a score of fewer would be told as if it were of all.
+    """
     rows = load_rows(folder)
+    missing = sorted(set(episodes) - {row["episode"] for row in rows})
+    if missing:
+        raise Failed(f"{Path(folder) / ROWS}: has no row of episode {missing[0]}{f' and {len(missing) - 1} others' if missing[1:] else ''}: not scored")
     write_text(Path(folder) / ROWS, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
     results = summary(rows, about)
     write_json(Path(folder) / RESULTS, results)
@@ -70,6 +76,13 @@ def load(folder: str | Path) -> tuple[list[Row], dict[str, Any]]:
     path = folder / RESULTS
     about = read_json(path) if path.exists() else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
     return rows, summary(rows, about)
+
+
+def unfinished(folder: str | Path, rows: Sequence[Row]) -> str | None:
+    """`2 of 3 episodes`, where a folder was to hold more of them than it has rows; None where it is whole, or does not say."""
+    told = [read_json(path) for name in ("settings.json", RESULTS) if (path := Path(folder) / name).exists()]
+    most = max((one["episodes"] for one in told if isinstance(one, dict) and isinstance(one.get("episodes"), int)), default=0)
+    return f"{len(rows)} of {most} episodes" if len(rows) < most else None
 
 
 def last_line(results: dict[str, Any]) -> str:

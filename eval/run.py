@@ -8,7 +8,6 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 from eval import results
@@ -21,6 +20,7 @@ from eval.reports import tables
 from eval.reports.entries import collect
 from eval.reports.evaluations import make_table
 from whatwhere.command import command
+from whatwhere.disk import check_writable, why_not_writable
 from whatwhere.files import claim, owned
 from whatwhere.versions import stamp
 
@@ -34,9 +34,14 @@ def main(settings: Settings) -> None:
         print(f"{player.task} · {player.encoder or player.policy} · {settings.episodes} episodes of seed {player.seed} → {player.out}", flush=True)
         if len(todo) < settings.episodes:
             print(f"{settings.episodes - len(todo)} of them are there already", flush=True)
-        play(settings, player, todo)
-        score = results.finish(player.out, about(settings, player))
-        tables.write(make_table(collect([player.out])), player.out)
+        if todo:
+            check_writable("out", player.out)
+            play(settings, player, todo)
+        if why_not_writable(player.out) is None:
+            score = results.finish(player.out, about(settings, player), episodes(settings))
+            tables.write(make_table(collect([player.out])), player.out)
+        else:  # a whole evaluation that can only be read
+            score = results.load(player.out)[1]
     print(results.table(score))
     print(f"  {len(todo)} episodes in {duration(time.monotonic() - began)}; rows, tables and videos are in {player.out}")
     print(results.last_line(score))
@@ -45,21 +50,22 @@ def main(settings: Settings) -> None:
 def missing(settings: Settings, player: Player) -> list[int]:
     """The episodes that are still to be played."""
     done = {row["episode"] for row in results.load_rows(player.out) if player.is_done(row)}
-    return [episode for episode in range(settings.first, settings.first + settings.episodes) if episode not in done]
+    return [episode for episode in episodes(settings) if episode not in done]
+
+
+def episodes(settings: Settings) -> range:
+    return range(settings.first, settings.first + settings.episodes)
 
 
 def play(settings: Settings, player: Player, todo: list[int]) -> None:
     """Plays episodes and writes each row as it comes."""
-    for leftover in (Path(player.out) / "videos").glob(".episode_*.mp4"):  # of a killed run
-        leftover.unlink()
     progress = Progress(len(todo), results.load_rows(player.out))
 
     def on_row(row: Row) -> None:
         results.add_row(player.out, row)
         progress.show(row)
 
-    if todo:
-        play_all(todo, player, settings.num_envs, on_row, player.lost, settings.timeout_s)
+    play_all(todo, player, settings.num_envs, on_row, player.lost, settings.timeout_s)
 
 
 def about(settings: Settings, player: Player) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from typing import Any, TypeVar
 
 from whatwhere.disk import why_not_writable
 from whatwhere.errors import BadInput, Failed, outside, positive
+from whatwhere.parent import end_with_starter
 from whatwhere.settings import check_keys, first_line, parse, typed
 
 __all__ = ["command", "parse", "positive", "typed"]
@@ -59,6 +60,7 @@ def command(config_module: str, config_name: str, settings: type[T], main: Calla
     with one line for those of the work or of the machine (Failed, a full disk, …), with a traceback for those of the code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    end_with_starter()
     try:
         _check_shadows()
         flags = _flags(arguments, settings)

@@ -24,7 +24,7 @@ _writes = itertools.count()
 _said: set[str] = set()
 _cleared: set[Path] = set()  # folders without leftovers of killed processes: looked at once a process
 _host = re.sub(r"\W", "_", os.uname().nodename)[:32]
-LEFTOVER = re.compile(r"\..+\.(?:(\w+)-)?(\d+)-\d+\.tmp")  # machine (in earlier versions none), process
+LEFTOVER = re.compile(r"\..+\.(?:(\w+)-)?(\d+)-\d+\.tmp|\..+\.(\d+)\.tmp")  # machine (in earlier versions none), process
 
 
 @contextlib.contextmanager
@@ -78,7 +78,7 @@ def clear_leftovers(folder: Path) -> None:
     """Removes what killed processes of this machine left half written."""
     for leftover in folder.glob(".*.tmp"):
         found = LEFTOVER.fullmatch(leftover.name)
-        if found and found[1] in (None, _host) and not Path(f"/proc/{found[2]}").exists():
+        if found and found[1] in (None, _host) and not Path(f"/proc/{found[2] or found[3]}").exists():
             with contextlib.suppress(OSError):  # one that may not be removed is in nobody's way
                 remove(leftover)
 

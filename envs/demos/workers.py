@@ -6,12 +6,12 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol
+
+from whatwhere.parent import end_with
 
 
 class Job(Protocol):
@@ -53,14 +53,8 @@ def workers(num_workers: int, make_job: Callable[..., Job], *arguments: Any) -> 
 
 def _begin(parent: int, make_job: Callable[..., Job], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     _job.append(make_job(*arguments))
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.2)
-    os._exit(1)
 
 
 def _work(item: Any) -> Any:

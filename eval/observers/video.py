@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from envs.video import VideoFile
 from eval.observers import Observer, picture
 
 LAST_FRAME_S = 1.0  # how long the end is held
+ENCODING = ("-crf", "23", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart")
 
 
 class VideoObserver(Observer):
     """Writes `folder`/videos/episode_<i>.mp4 and adds its path, relative to `folder`, to the row as `video`.
 
     `keep="failures"` records every episode and keeps those that failed (`video` is None for the others). A file appears under its name when it is whole.
+    Raises Failed where it cannot be written.
     """
 
     def __init__(self, folder: str | Path, label: str, keep: Literal["all", "failures"] = "all") -> None:
@@ -25,15 +27,9 @@ class VideoObserver(Observer):
         self.folder, self.label, self.keep = Path(folder), label, keep
 
     def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: dict[str, Any]) -> None:
-        import imageio.v2 as imageio
-
         self.title = f"{env.task} · {self.label} · episode {row['episode']}"
         self.name = f"videos/episode_{row['episode']}.mp4"
-        self.temporary = self.folder / "videos" / f".episode_{row['episode']}.{os.getpid()}.mp4"
-        self.temporary.parent.mkdir(parents=True, exist_ok=True)
-        options = ["-crf", "23", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart"]
-        form: dict[str, Any] = {"codec": "libx264", "pixelformat": "yuv420p", "macro_block_size": 2, "quality": None, "output_params": options}
-        self.writer = imageio.get_writer(self.temporary, format="FFMPEG", fps=env.control_hz, **form)  # type: ignore[arg-type]
+        self.video = VideoFile(self.folder / self.name, picture.HEIGHT, picture.WIDTH, env.control_hz, ENCODING)
         self.errors_cm: list[float] = []
         self.steps = 0
         self.instruction = obs["instruction"]
@@ -51,12 +47,11 @@ class VideoObserver(Observer):
         word = "success" if row["success"] else row["failure"] or "failed"
         final = self._compose((word, row["success"]))
         for _ in range(round(LAST_FRAME_S * env.control_hz)):
-            self.writer.append_data(final)
-        self.writer.close()
+            self.video.write(final)
         if self.keep == "failures" and row["success"]:
-            self.temporary.unlink()
+            self.video.drop()
             return {"video": None}
-        os.replace(self.temporary, self.folder / self.name)
+        self.video.finish()
         return {"video": self.name}
 
     def _draw(self, env: Any, info: dict[str, Any]) -> None:
@@ -68,7 +63,7 @@ class VideoObserver(Observer):
         if error is not None and math.isfinite(error):
             self.errors_cm.append(float(error))
         self.horizon, self.control_hz = env.horizon, env.control_hz
-        self.writer.append_data(self._compose(("success", True) if info["success"] else ("running", None)))
+        self.video.write(self._compose(("success", True) if info["success"] else ("running", None)))
 
     def _compose(self, outcome: tuple[str, bool | None]) -> np.ndarray:
         return picture.compose(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.video import num_frames
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
 from eval.playing import policies
@@ -101,12 +102,12 @@ class Player:
         return self.row(known | facts)
 
     def is_done(self, row: Row) -> bool:
-        """Whether an episode with this row need not be played (again): it need if it lacks a video or a trajectory that is asked for."""
+        """Whether an episode with this row need not be played (again): it need if it lacks a video (that opens) or a trajectory that is asked for."""
         wanted = self.wants_video(row["episode"]) and not (self.video == "failures" and row["success"])
         is_lost = str(row["failure"]).startswith("worker_")
         if self.trajectories and not is_lost and not (row.get("trajectory") and (Path(self.out) / row["trajectory"]).is_file()):
             return False
-        return is_lost or not wanted or (row["video"] is not None and (Path(self.out) / row["video"]).is_file())
+        return is_lost or not wanted or (row["video"] is not None and num_frames(Path(self.out) / row["video"]) > 0)
 
 
 class StartCheck(Observer):

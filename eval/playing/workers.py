@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import os
 import signal
-import threading
 import time
 import traceback
 from collections import Counter, deque
@@ -19,7 +18,8 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed, outside
+from whatwhere.parent import end_with
 
 Row = dict[str, Any]
 Tell = Callable[..., None]  # tell(): I am alive; tell(row): and this is known of the episode so far
@@ -56,7 +56,8 @@ def play_all(
 
     A worker from which nothing is heard for `timeout_s` (`start_timeout_s` while it starts) is killed. An episode whose worker dies or hangs is played
     again, and after `TRIES` times becomes the row `lost(episode, reason, known)`, reason being worker_killed or worker_hung, `known` what the worker had
-    told of it. Raises BadInput if a worker did; RuntimeError, with the worker's traceback, if its code failed or workers die before they are ready.
+    told of it. So every episode gets its row, or this raises: BadInput or Failed (a full disk, …) if a worker did; RuntimeError, with the worker's
+    traceback, if its code failed or workers die before they are ready; whatever `on_row` raises.
     """
     queue, losses, false_starts = deque(episodes), Counter[int](), 0
     workers: list[Worker] = []
@@ -69,7 +70,10 @@ def play_all(
                 for worker in workers:
                     if worker.is_ready and worker.episode is None and queue:
                         _hand_out(worker, queue.popleft(), timeout_s)
-                for worker, reason in _listen(workers, on_row):
+                said, gone = _listen(workers)
+                for worker, kind, value in said:
+                    _take(worker, kind, value, on_row)
+                for worker, reason in gone:
                     workers.remove(worker)
                     _kill(worker)
                     if not worker.is_ready:
@@ -96,28 +100,30 @@ def _hand_out(worker: Worker, episode: int, timeout_s: float) -> None:
         worker.pipe.send(episode)
 
 
-def _listen(workers: list[Worker], on_row: Callable[[Row], None]) -> list[tuple[Worker, str]]:
-    """Waits until a worker says something, dies, or has been silent too long; hears them all; returns those that died or hang."""
+def _listen(workers: list[Worker]) -> tuple[list[tuple[Worker, str, Any]], list[tuple[Worker, str]]]:
+    """Waits until a worker says something, dies, or has been silent too long. Returns what they said, and those that died or hang.
+
+    What is done with it comes later (`_take`): an error there, such as a full disk, is no worker's death.
+    """
     patience = max(0.0, min(worker.silence_left_s() for worker in workers))
     wait([thing for worker in workers for thing in (worker.pipe, worker.process.sentinel)], timeout=min(patience, 3600.0))
-    gone = []
+    said, gone = [], []
     for worker in workers:
         is_dead = not worker.process.is_alive()  # asked before the pipe is read, so that nothing it said last is lost
         try:
             while worker.pipe.poll():
-                _hear(worker, on_row)
+                said.append((worker, *worker.pipe.recv()))
+                worker.heard = time.monotonic()
         except (EOFError, OSError):
             is_dead = True
         if is_dead:
             gone.append((worker, "worker_killed"))
         elif worker.silence_left_s() <= 0:
             gone.append((worker, "worker_hung"))
-    return gone
+    return said, gone
 
 
-def _hear(worker: Worker, on_row: Callable[[Row], None]) -> None:
-    kind, value = worker.pipe.recv()
-    worker.heard = time.monotonic()
+def _take(worker: Worker, kind: str, value: Any, on_row: Callable[[Row], None]) -> None:
     if kind == "ready":
         worker.is_ready = True
     elif kind == "alive":
@@ -127,6 +133,8 @@ def _hear(worker: Worker, on_row: Callable[[Row], None]) -> None:
         on_row(value)
     elif kind == "refused":
         raise BadInput(value)
+    elif kind == "stopped":
+        raise Failed(value)
     else:
         raise RuntimeError(f"a worker failed:\n{value}")
 
@@ -175,30 +183,40 @@ def _one_thread(num_envs: int) -> Iterator[None]:
 def _serve(pipe: Connection, build: Build, parent: int) -> None:
     """A worker's life: make environment and policy, then play the episodes that come down the pipe until None comes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    end_with(parent)
     last = 0.0
 
     def tell(known: Row | None = None) -> None:
         nonlocal last
         if known is not None or time.monotonic() - last > 0.5:  # often enough to be known alive, seldom enough to cost nothing
             last = time.monotonic()
-            pipe.send(("alive", known or {}))
+            _send(pipe, "alive", known or {})
 
     try:
         with build() as play:
-            pipe.send(("ready", None))
-            while (episode := pipe.recv()) is not None:
-                pipe.send(("row", play(episode, tell)))
+            _send(pipe, "ready", None)
+            while (episode := _next(pipe)) is not None:
+                _send(pipe, "row", play(episode, tell))
     except BadInput as error:
-        pipe.send(("refused", str(error)))
-    except (EOFError, BrokenPipeError, ConnectionResetError):  # the parent is gone
-        return
+        _send(pipe, "refused", str(error))
+    except Failed as error:
+        _send(pipe, "stopped", str(error))
+    except OSError as error:
+        line = outside(error)
+        _send(pipe, *(("failed", traceback.format_exc()) if line is None else ("stopped", line)))
     except Exception:
-        pipe.send(("failed", traceback.format_exc()))
+        _send(pipe, "failed", traceback.format_exc())
 
 
-def _leave_with(parent: int) -> None:
-    """Ends this process when its parent is gone, so that a killed run leaves nothing behind, not even a worker that hangs."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _send(pipe: Connection, kind: str, value: Any) -> None:
+    try:
+        pipe.send((kind, value))
+    except OSError:  # the parent is gone
+        raise SystemExit(1) from None
+
+
+def _next(pipe: Connection) -> int | None:
+    try:
+        return pipe.recv()
+    except (EOFError, OSError):  # the parent is gone
+        raise SystemExit(1) from None

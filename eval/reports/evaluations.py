@@ -7,7 +7,7 @@ from typing import Any
 
 from eval.reports import tables, trainings
 from eval.reports.entries import Entry
-from eval.results import CONDITIONS
+from eval.results import CONDITIONS, unfinished
 
 
 def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table:
@@ -16,6 +16,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
     notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
+    notes += [f"Unfinished: {entry.folder} has {found}." for entry in entries if (found := unfinished(entry.folder, entry.rows)) is not None]
     if baseline is not None:
         notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons of that task and its conditions.")
     return tables.Table(tuple(shown), list(zip(*shown.values(), strict=True)), records, notes)

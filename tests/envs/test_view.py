@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from envs.view import Settings, line, main, side_by_side
-from whatwhere.errors import BadInput
+from envs.experts import ZeroPolicy
+from envs.video import num_frames
+from envs.view import Settings, line, main, record, side_by_side
+from tests.disks import fill, one_line, run
+from tests.eval.eval_fakes import FakeEnv
+from whatwhere.errors import BadInput, Failed
 from whatwhere.settings import parse
 
 
@@ -25,6 +31,29 @@ def test_it_writes_a_video_and_a_line(tmp_path: Path, capsys: pytest.CaptureFixt
     frames = iio.imread(out)
     assert frames.shape == (int(printed[0].split(" · ")[2].split()[0]) + 1, 480, 880, 3)
     assert [path.name for path in out.parent.iterdir()] == ["pick.mp4"]
+
+
+def test_a_full_disk_is_told_of_and_leaves_no_video(disk: Callable[[int], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    folder = disk(512)
+    given = settings("task=pick_at_xy", "policy=zero", f"out={folder / 'a.mp4'}")
+    ballast = fill(folder)
+    with pytest.raises(Failed, match=r"a\.mp4: the video could not be written .*No space left"):
+        record(_fake(), ZeroPolicy(2), given)
+    assert [path.name for path in folder.iterdir()] == ["ballast"]
+    ballast.unlink()
+    record(_fake(), ZeroPolicy(2), given)
+    assert num_frames(folder / "a.mp4") == 41
+    assert "40 steps" in capsys.readouterr().out
+
+
+def _fake() -> Any:
+    return FakeEnv()
+
+
+def test_a_folder_that_cannot_be_written_is_told_of_at_once(tmp_path: Path, sealed: Callable[[Path], Path]) -> None:
+    (tmp_path / "here").mkdir()
+    here = sealed(tmp_path / "here")
+    one_line(run("envs.view", "task=pick_at_xy", cwd=here), 2, "out=outputs/view: cannot be written (Read-only file system); choose another out=")
 
 
 def test_the_pictures_stand_beside_the_scene() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from eval.observers.freeze import FreezeObserver
+from eval.observers.video import VideoObserver
 from eval.playing.policies import Blind
 from eval.rollout import rollout
 
@@ -118,8 +119,14 @@ def once(marker: str | None) -> bool:
 
 
 @contextlib.contextmanager
-def build(kill: int | None = None, hang: int | None = None, fail: int | None = None, marker: str | None = None, delay: float = 0.0) -> Iterator[Any]:
-    """Plays fake episodes; the worker kills itself, hangs or raises in the middle of the episode named so, once or always. Leaves its pid in `marker`.pids."""
+def build(
+    kill: int | None = None, hang: int | None = None, fail: int | None = None, marker: str | None = None, delay: float = 0.0, error: Exception | None = None,
+    out: str = "", video: int = 0,
+) -> Iterator[Any]:  # fmt: skip
+    """Plays fake episodes; the worker kills itself, hangs or raises in the middle of the episode named so, once or always. Leaves its pid in `marker`.pids.
+
+    Of the first `video` episodes there is a video in `out`.
+    """
     env, policy = FakeEnv(), Blind(Wander)
 
     def play(episode: int, tell: Any) -> dict[str, Any]:
@@ -130,8 +137,9 @@ def build(kill: int | None = None, hang: int | None = None, fail: int | None = N
         if episode == hang and once(marker):
             time.sleep(60)
         if episode == fail:
-            raise ValueError("a fault of the code")
-        return rollout(env, policy, 5, episode, [FreezeObserver()])
+            raise error or ValueError("a fault of the code")
+        films = [VideoObserver(out, "fake")] if episode < video else []
+        return {"failure": None, "video": None} | rollout(env, policy, 5, episode, [FreezeObserver(), *films])
 
     if marker is not None:
         with Path(marker + ".pids").open("a") as file:

@@ -36,7 +36,7 @@ def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20,
         }  # fmt: skip
         add_row(folder, row)
     about = conditions | {"task": task, "policy": "learned", "encoder": encoder, "checkpoint": f"{task}_{encoder}", "train_seed": train_seed, "seed": seed}
-    return finish(folder, about | {"versions": {}, "command": "…"})
+    return finish(folder, about | {"versions": {}, "command": "…"}, range(n))
 
 
 @pytest.fixture
@@ -257,3 +257,13 @@ def test_what_is_not_one_recipe_is_not_pooled(tmp_path):
     for name, conditions in {"a": {}, "b": {}, "c": {"task": "stack_centered", "seed": 1}, "d": {"task": "stack_centered", "seed": 2, "train_seed": 1}}.items():
         fill(tmp_path / name, "pixelwise", 3, **conditions)
     assert trainings.make_table(collect(find(str(tmp_path)))) is None
+
+
+def test_an_unfinished_folder_is_said_to_be(tmp_path, capsys):
+    fill(tmp_path / "whole", "pixelwise", 8)
+    fill(tmp_path / "torn", "avg_late", 8)
+    path = tmp_path / "torn" / "episodes.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    main(ReportSettings([str(tmp_path / name) for name in ("whole", "torn")], None, str(tmp_path / "report"), None, None, False))
+    assert f"Unfinished: {tmp_path / 'torn'} has 19 of 20 episodes." in capsys.readouterr().out
+    assert (tmp_path / "report" / "report.md").read_text().count("Unfinished") == 1

@@ -8,10 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
-import shutil
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +18,11 @@ from PIL import Image
 from envs.demos.episodes import Episode, checked_arrays
 from envs.demos.formats import Source, Writing, episodes
 from envs.demos.formats import lerobot_meta as meta
-from envs.demos.formats.video import VideoWriter
+from envs.demos.formats.video import new_video
 from envs.demos.layout import digest_of
+from envs.video import VideoFile
 from whatwhere.errors import BadInput
-from whatwhere.files import append_row, read_json, sha256, write_json
+from whatwhere.files import append_row, atomic, read_json, sha256, write_json
 
 OWN_ROWS, OWN_CLAIM, MODELS = "meta/whatwhere.jsonl", "meta/whatwhere.json", "meta/models"
 MB = 1 << 20
@@ -38,7 +36,7 @@ def write(out: Path, source: Source, writing: Writing, content: dict[str, Any]) 
         if not isinstance(known, dict) or known.get("content") != json.loads(json.dumps(content)):
             raise BadInput(f"out={out}: holds other files, or demonstrations written with other settings; choose another out=")
         return
-    with _whole_folder(out) as folder, ExitStack() as open_files:
+    with atomic(out, folder=True) as folder, ExitStack() as open_files:
         dataset = _Dataset(folder, writing, open_files)
         for index, episode in enumerate(episodes(source)):
             dataset.add(episode, Path(source.name(index)))
@@ -55,7 +53,7 @@ class _Dataset:
         self.tasks: list[str] = []
         self.rows: list[dict[str, Any]] = []
         self.stats: list[dict[str, dict[str, np.ndarray]]] = []
-        self.videos: dict[str, tuple[int, VideoWriter]] = {}  # by feature: its file's number, and the file
+        self.videos: dict[str, tuple[int, VideoFile]] = {}  # by feature: its file's number, and the file
         self.data_number, self.data, self.num_frames = -1, None, 0
 
     def add(self, episode: Episode, name: Path) -> None:
@@ -132,12 +130,12 @@ class _Dataset:
 
     def _write_video(self, key: str, frames: np.ndarray) -> dict[str, Any]:
         number, video = self.videos.get(key, (-1, None))
-        if video is None or (video.path.exists() and video.path.stat().st_size > meta.VIDEO_MB * MB):
+        if video is None or video.bytes > meta.VIDEO_MB * MB:
             if video is not None:
-                video.__exit__()
+                video.finish()
             number += 1
             path = self.folder / meta.VIDEO_PATH.format(video_key=key, **_place(number))
-            video = self.open_files.enter_context(VideoWriter(path, frames.shape[1], frames.shape[2], int(self.hz), self.writing.crf))
+            video = self.open_files.enter_context(new_video(path, frames.shape[1], frames.shape[2], int(self.hz), self.writing.crf))
             self.videos[key] = (number, video)
         times = {"from_timestamp": video.count / self.hz, "to_timestamp": (video.count + len(frames)) / self.hz}
         video.write(frames)
@@ -186,23 +184,3 @@ def _png(frame: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(frame).save(file, "PNG", compress_level=3)  # measured: twice as fast as the default
     return file.getvalue()
-
-
-@contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that becomes `out` at the end, or vanishes; those of killed processes are cleared away."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f".{out.name}.*.tmp"):
-        if (writer := left.name.split(".")[-2]).isdigit() and not Path(f"/proc/{writer}").exists():
-            shutil.rmtree(left)
-    folder = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    folder.mkdir()
-    try:
-        yield folder
-        for path in (*folder.rglob("*"), folder):
-            handle = os.open(path, os.O_RDONLY)
-            os.fsync(handle)
-            os.close(handle)
-        os.rename(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

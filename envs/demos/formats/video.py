@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
 
 from envs.demos.layout import MAX_STEPS
+from envs.video import VideoFile
 from whatwhere.errors import BadInput
 
 KEYFRAME_EVERY = 2  # as LeRobot has it, so that any frame is quick to reach
@@ -19,30 +20,10 @@ ONLY_MP4 = ["-f", "mov", "-protocol_whitelist", "file", "-enable_drefs", "0", "-
 EVERY_FRAME = ["-map", "0:v:0", "-fps_mode", "passthrough", "-threads", "1"]
 
 
-class VideoWriter:
-    """An H.264 file of frames (h, w, 3) uint8; a context manager. `crf` 0 (best) to 51."""
-
-    def __init__(self, path: Path, height: int, width: int, hz: int, crf: int) -> None:
-        colours = "yuv444p" if height % 2 or width % 2 else "yuv420p"  # half the colours' resolution needs even numbers
-        more = ["-crf", str(crf), "-g", str(KEYFRAME_EVERY), "-bf", "0", "-threads", "1"]
-        self.path, self.count = path, 0
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._ffmpeg: Any = imageio_ffmpeg.write_frames(
-            str(path), (width, height), fps=hz, codec="libx264", pix_fmt_out=colours, quality=None, macro_block_size=1, output_params=more
-        )
-
-    def __enter__(self) -> Self:
-        self._ffmpeg.send(None)
-        return self
-
-    def write(self, frames: np.ndarray) -> None:
-        """Adds frames (t, h, w, 3)."""
-        for frame in frames:
-            self._ffmpeg.send(np.ascontiguousarray(frame))
-        self.count += len(frames)
-
-    def __exit__(self, *error: Any) -> None:
-        self._ffmpeg.close()
+def new_video(path: Path, height: int, width: int, hz: int, crf: int) -> VideoFile:
+    """An H.264 file that LeRobot reads, to be written. `crf` 0 (best) to 51."""
+    colours = "yuv444p" if height % 2 or width % 2 else "yuv420p"  # half the colours' resolution needs even numbers
+    return VideoFile(path, height, width, hz, ["-crf", str(crf), "-g", str(KEYFRAME_EVERY), "-bf", "0", "-threads", "1"], colours)
 
 
 class VideoFrames:

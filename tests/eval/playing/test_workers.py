@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import multiprocessing
 import os
+import re
 import signal
 import time
 
 import pytest
 
 from eval.playing.workers import play_all
+from tests.disks import fill
 from tests.eval.eval_fakes import build, build_never
+from whatwhere.errors import BadInput, Failed
+from whatwhere.files import append_row, read_rows
 
 
 def lost(episode, reason, known):
@@ -113,3 +118,53 @@ def _is_running(pid):
             return file.read().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_row_that_cannot_be_written_is_no_workers_death(expected, tmp_path, disk):
+    """A full disk stops the run; nothing is played again, and what was written stays."""
+    folder, marker, ballast = disk(64), str(tmp_path / "m"), []
+
+    def on_row(row):
+        append_row(folder / "rows.jsonl", row)
+        if not ballast:
+            ballast.append(fill(folder))
+
+    with pytest.raises(OSError, match="No space left") as error:
+        play_all(range(40), functools.partial(build, marker=marker), 2, on_row, lost)
+    assert error.value.filename == str(folder / "rows.jsonl")
+    assert len((tmp_path / "m.pids").read_text().split()) == 2, "no worker was begun anew"
+    assert not multiprocessing.active_children()
+    ballast[0].unlink()
+    kept = read_rows(folder / "rows.jsonl")
+    assert kept and all({**row, "wall_s": 0} == {**expected[row["episode"]], "wall_s": 0} for row in kept if row["episode"] < 6)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), BrokenPipeError(32, "Broken pipe"), EOFError("mine"), KeyError("mine")])
+def test_an_error_in_taking_a_row_is_its_own(tmp_path, error):
+    marker = str(tmp_path / "m")
+
+    def on_row(row):
+        raise error
+
+    with pytest.raises(type(error)) as raised:
+        play_all(range(3), functools.partial(build, marker=marker), 1, on_row, lost)
+    assert raised.value is error
+    assert len((tmp_path / "m.pids").read_text().split()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "videos/a.mp4"), Failed, "videos/a.mp4: No space left on device"),
+        (Failed("the video could not be written"), Failed, "the video could not be written"),
+        (BadInput("seed=1: of the training"), BadInput, "seed=1: of the training"),
+        (BrokenPipeError(errno.EPIPE, "Broken pipe"), RuntimeError, "BrokenPipeError"),
+        (EOFError("of a file"), RuntimeError, "EOFError: of a file"),
+        (ConnectionResetError(errno.ECONNRESET, "Connection reset"), RuntimeError, "ConnectionResetError"),
+    ],
+)
+def test_an_error_in_a_worker_is_told_as_what_it_is(tmp_path, error, raised, says):
+    marker = str(tmp_path / "m")
+    with pytest.raises(raised, match=re.escape(says)):
+        play_all(range(3), functools.partial(build, fail=0, error=error, marker=marker), 1, lambda row: None, lost)
+    assert len((tmp_path / "m.pids").read_text().split()) == 1, "it was not taken for the worker's death"
