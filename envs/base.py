@@ -12,6 +12,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
+from envs.catalogue import RENDERINGS
 from envs.frames import FrameHistory
 from whatwhere.errors import BadInput, choose, positive
 
@@ -48,7 +49,7 @@ class TaskEnv(gymnasium.Env):
 
     def __init__(self, task: str, *, rendering: str, size: int, frame_gap: int, horizon: int | None, render_mode: str | None = "rgb_array") -> None:
         """Checks and keeps what `envs.make` describes; a subclass makes the rest, and at last calls `_set_up`. Raises BadInput."""
-        choose("rendering", rendering, ("fast", "exact"))
+        choose("rendering", rendering, RENDERINGS)
         for name, value, least in (("size", size, 16), ("frame_gap", frame_gap, 1), ("horizon", 1 if horizon is None else horizon, 1)):
             positive(name, value, least)
         if size > LARGEST_PICTURE:

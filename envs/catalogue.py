@@ -1,4 +1,4 @@
-"""Which tasks there are, by name, and what may be changed in them. Imports no simulator."""
+"""Which tasks there are, by name, how they are drawn, and what may be changed in them. Imports no simulator."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ TASKS: dict[str, str] = {
     "stack_centered": "envs.tasks.stack_centered:StackCentered",
     "navigate_to": "envs.tasks.navigate_to:NavigateTo",
 }
+RENDERINGS = ("fast", "exact")  # decimated meshes, or robosuite's own
 # What may be changed for every episode, though no demonstration shows it: the light; the scene camera's place and direction; more things on the table.
 PERTURBATIONS = ("light", "camera", "distractors")
 

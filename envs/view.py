@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from envs.catalogue import RENDERINGS
 from envs.experts import RandomPolicy, ZeroPolicy, check_actor, expert_class
 from envs.video import VideoFile
 from whatwhere.command import command, positive
@@ -44,7 +45,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_actor(self.task, self.policy, POLICIES, self.expert)
-        choose("rendering", self.rendering, ("fast", "exact"))
+        choose("rendering", self.rendering, RENDERINGS)
         positive("episodes", self.episodes)
         positive("seed", self.seed, 0)
         positive("noise", self.noise, 0)

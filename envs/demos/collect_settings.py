@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from envs.catalogue import RENDERINGS
 from envs.experts import check_actor
+from envs.seeds import DEMONSTRATIONS, DEVELOPMENT
 from envs.teleop import DEVICES
 from whatwhere.errors import BadInput, choose, positive
 from whatwhere.files import path_name
 from whatwhere.versions import stamp
 
 SOURCES = ("expert", *DEVICES)
-RENDERINGS = ("fast", "exact")
-DEMO_SEEDS, DEVELOPMENT_SEEDS = range(100_000), range(100_000, 200_000)
 RECOVER = ("ask", "true", "false")
 LARGEST_VIEW = 480
 
@@ -78,6 +78,6 @@ class Settings:
 
 def check_seed(seed: int, development: bool) -> None:
     """Raises BadInput unless demonstrations may start from `seed`."""
-    if seed in DEMO_SEEDS or (development and seed in DEVELOPMENT_SEEDS):
+    if seed in DEMONSTRATIONS or (development and seed in DEVELOPMENT):
         return
     raise BadInput(f"seed={seed}: demonstrations take seeds 0–99999 (with development=true also 100000–199999, not to train on); others are for evaluation")

@@ -24,9 +24,10 @@ from zlib import crc32
 
 import numpy as np
 
-from envs import TASKS
+from envs.catalogue import RENDERINGS, TASKS
 from envs.demos.motions import BASE_SHARES, MOTIONS, SHARES, Expert
 from envs.demos.workers import workers
+from envs.seeds import DEMONSTRATIONS
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import append_row, claim, owned, read_rows, write_json
@@ -59,12 +60,12 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (("clips", 1), ("frames", 2), ("stride", 1), ("size", 16), ("num_workers", 1)):
             positive(name, getattr(self, name), least)
-        choose("rendering", self.rendering, ("fast", "exact"))
+        choose("rendering", self.rendering, RENDERINGS)
         for task in self.names:
             choose("tasks", task, [*TASKS, "all"])
         if not 0 <= self.vary <= 1:
             raise BadInput(f"vary={self.vary}: must be between 0 and 1")
-        if self.seed not in range(100_000):
+        if self.seed not in DEMONSTRATIONS:
             raise BadInput(f"seed={self.seed}: play takes seeds 0–99999; the others are for evaluation")
 
     @property

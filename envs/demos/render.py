@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from envs.catalogue import RENDERINGS
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode, write_episode
 from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
 from whatwhere.command import command, positive
@@ -35,7 +36,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.rendering is not None:
-            choose("rendering", self.rendering, ("fast", "exact"))
+            choose("rendering", self.rendering, RENDERINGS)
         positive("size", 1 if self.size is None else self.size)
         if self.cameras is not None and not self.cameras:
             raise BadInput("cameras=[]: name at least one")

@@ -25,14 +25,15 @@ from typing import Any
 
 import numpy as np
 
+from envs.catalogue import RENDERINGS
 from envs.demos.workers import workers
+from envs.seeds import PROBES
 from whatwhere.command import command, positive
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import atomic, claim, owned, write_json
 from whatwhere.versions import check_simulator, stamp
 
 TABLE_TASKS = ("pick_at_xy", "place_left_of", "stack_centered")
-SEEDS = range(300_000, 399_999)  # the held-out scenes are of the seed after
 BLOCK = 50  # scenes a worker draws at a time
 
 
@@ -53,11 +54,11 @@ class Settings:
     def __post_init__(self) -> None:
         for name, least in (("scenes", 1), ("held_out", 1), ("size", 16), ("num_workers", 1)):
             positive(name, getattr(self, name), least)
-        choose("rendering", self.rendering, ("fast", "exact"))
+        choose("rendering", self.rendering, RENDERINGS)
         for task in self.names:
             choose("tasks", task, [*TABLE_TASKS, "all"])
-        if self.seed not in SEEDS:
-            raise BadInput(f"seed={self.seed}: probe scenes take seeds {SEEDS.start}–{SEEDS.stop - 1}; the others are for play, demonstrations and evaluation")
+        if self.seed not in PROBES[:-1]:  # the held-out scenes are of the seed after
+            raise BadInput(f"seed={self.seed}: probe scenes take seeds {PROBES[0]}–{PROBES[-2]}; the others are for play, demonstrations and evaluation")
 
     @property
     def names(self) -> list[str]:

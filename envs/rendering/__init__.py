@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from envs.rendering.gl import prepare_gl
 
 if TYPE_CHECKING:
-    from envs.rendering.renderer import RENDERINGS, Renderer
+    from envs.rendering.renderer import Renderer
 
-__all__ = ["RENDERINGS", "Renderer", "prepare_gl"]
+__all__ = ["Renderer", "prepare_gl"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("RENDERINGS", "Renderer"):  # imports mujoco, which fails where MUJOCO_GL names a back-end that is not there: prepare_gl() first
-        from envs.rendering.renderer import RENDERINGS, Renderer
+    if name == "Renderer":  # imports mujoco, which fails where MUJOCO_GL names a back-end that is not there: prepare_gl() first
+        from envs.rendering.renderer import Renderer
 
-        return RENDERINGS if name == "RENDERINGS" else Renderer
+        return Renderer
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

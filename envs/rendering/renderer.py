@@ -10,11 +10,11 @@ from typing import Any
 import mujoco
 import numpy as np
 
+from envs.catalogue import RENDERINGS
 from envs.rendering.gl import gl_context
 from envs.rendering.meshes import decimate
 from whatwhere.errors import choose
 
-RENDERINGS = ("fast", "exact")
 BUFFER = (640, 480)  # width and height of the off-screen buffer; a larger picture makes it grow
 COLLISION, HIDDEN = 0, 5  # geom groups: robosuite's collision shapes; one that is never drawn
 MARGIN = 1.02  # on bounding spheres: a decimated mesh may stand out a little

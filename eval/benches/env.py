@@ -138,7 +138,8 @@ def _timed_steps(env: Any, kind: str, rng: np.random.Generator, steps: int) -> l
 
 def fast_against_exact(settings: Settings, task: str) -> Iterator[Figure]:
     """One task: the time of a picture, the overlap of what is seen, and equal physics, fast against exact."""
-    from envs.rendering import RENDERINGS, Renderer
+    from envs.catalogue import RENDERINGS
+    from envs.rendering import Renderer
 
     fast, exact = (_ours(task, settings.size, rendering) for rendering in RENDERINGS)
     yield _same_physics(task, fast, exact, settings.seed)

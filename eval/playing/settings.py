@@ -38,7 +38,7 @@ class Settings:
     expert: str | None = None
 
     def __post_init__(self) -> None:
-        from envs import PERTURBATIONS
+        from envs.catalogue import PERTURBATIONS, RENDERINGS
         from envs.experts import check_actor
         from policy.encoders import ENCODERS
 
@@ -57,7 +57,7 @@ class Settings:
         if self.video != "failures" and not (isinstance(self.video, int) and self.video >= 0):
             raise BadInput(f"video={self.video}: must be a number of episodes (0 for none), or failures")
         if self.rendering is not None:
-            choose("rendering", self.rendering, ("fast", "exact"))
+            choose("rendering", self.rendering, RENDERINGS)
         if self.perturbation is not None:
             choose("perturbation", self.perturbation, PERTURBATIONS)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):

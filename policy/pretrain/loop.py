@@ -28,6 +28,7 @@ from policy.storage.checkpoint import save_streams
 from policy.streams import TwoStreamEncoder
 from policy.training.device import autocast
 from policy.training.resume import load_state, save_state
+from policy.training.schedule import schedule
 from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import claim, owned, read_json, write_json
 from whatwhere.named import named
@@ -178,11 +179,3 @@ def gradient_share(streams: Any) -> float:
 
 def _plan(settings: Settings, clips: Clips, step: int, held_out: bool = False) -> Plan:
     return clips.plan(settings.seed, step, settings.batch, settings.static, settings.max_gap, held_out)
-
-
-def schedule(step: int, steps: int, warmup: float = 0.05) -> float:
-    """Linear warm-up, then half a cosine to 1 % of the rate."""
-    first = max(1, int(warmup * steps))
-    if step < first:
-        return (step + 1) / first
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (step - first) / max(1, steps - first)))

@@ -1,1 +1,1 @@
-"""Training a head from demonstrations (`python -m policy.finetune`): data, cached tokens, the loop, and what lets a killed run go on."""
+"""Training a head from demonstrations (`python -m policy.finetune`), and what all trainings share: device, schedule, resuming."""

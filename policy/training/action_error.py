@@ -14,12 +14,12 @@ from policy.change import ChangeEncoder
 from policy.heads.change_to_actions import InverseDynamics, masked_l1
 from policy.pretrain.clips import Clips
 from policy.pretrain.footage import Play
-from policy.pretrain.loop import schedule
 from policy.shapes import Tokens
 from policy.storage.mapped import mapped
 from policy.training.action_pictures import draw_actions, draw_change
 from policy.training.action_settings import Settings
 from policy.training.device import autocast, choose_device
+from policy.training.schedule import schedule
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, sha256, write_json
 

@@ -18,7 +18,6 @@ from torch.utils.tensorboard import SummaryWriter
 from policy.config import PolicyConfig, StreamsConfig
 from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
-from policy.pretrain.loop import schedule
 from policy.storage.checkpoint import load_streams, save_pretrained
 from policy.storage.stored import default_streams
 from policy.streams import TwoStreamEncoder
@@ -26,6 +25,7 @@ from policy.training.cache import TokenCache, token_cache
 from policy.training.dataset import Demos, moved_by, shifted
 from policy.training.device import autocast, choose_device
 from policy.training.resume import load_state, save_state
+from policy.training.schedule import schedule
 from policy.training.settings import Settings
 from policy.transforms import Affine
 from whatwhere.files import claim, owned

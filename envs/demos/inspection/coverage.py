@@ -11,10 +11,10 @@ import numpy as np
 
 from envs import TASKS
 from envs.demos.inspection.summary import Summary
+from envs.seeds import REPORTED
 from whatwhere.files import read_json, write_json
 from whatwhere.versions import check_simulator, stamp
 
-EVALUATION_SEED = 200_000  # of reported figures: see CONTRIBUTING.md
 SMALLEST_PICTURE = 16
 
 
@@ -59,7 +59,7 @@ def _evaluation_starts(env: Any, count: int, cache: Any) -> np.ndarray:
     path = cache / f"{env.task}-v{env.task_version}-{stamp()['mujoco']}-{stamp()['robosuite']}.json"
     known = read_json(path) if path.exists() else []
     if len(known) < count:
-        known += [_position(env.reset(seed=EVALUATION_SEED, options={"episode": i})[1])[0].tolist() for i in range(len(known), count)]
+        known += [_position(env.reset(seed=REPORTED[0], options={"episode": i})[1])[0].tolist() for i in range(len(known), count)]
         with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, no more
             write_json(path, known)
     return np.array(known[:count])

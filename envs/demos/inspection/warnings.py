@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from envs.demos.inspection.summary import Summary
+from envs.seeds import DEMONSTRATIONS
 
 SPAN_S = 0.5  # spans of less are nothing unusual
 SATURATED = 0.3
 LONG = 3.0  # times the median length
-DEMO_SEEDS = range(100_000)
 ALIKE = ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "horizon", "source", "noise", "env_name", "proprio", "control")
 
 
@@ -49,8 +49,8 @@ def starts(summaries: Sequence[Summary]) -> list[str]:
         digest, seed = summary.settings["init_hash"], summary.settings["seed"]
         if digest is not None and known.setdefault(digest, summary.name) != summary.name:
             lines.append(f"{summary.name}: begins where {known[digest]} begins: the same start twice")
-        if seed is not None and seed not in DEMO_SEEDS:
-            lines.append(f"{summary.name}: seed {seed} is not one for demonstrations (0–{DEMO_SEEDS[-1]}): evaluation on it would be on training data")
+        if seed is not None and seed not in DEMONSTRATIONS:
+            lines.append(f"{summary.name}: seed {seed} is not one for demonstrations (0–{DEMONSTRATIONS[-1]}): evaluation on it would be on training data")
     if failed := [summary.name for summary in summaries if not summary.success]:
         lines.append(f"{len(failed)} without success: {_some(failed)}")
     return lines
