@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eval.bench import Figure
+from eval.benches.figure import Figure
+from eval.benches.settings import Settings
 from whatwhere.files import atomic
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from envs.base import TaskEnv
     from envs.rendering import Renderer
-    from eval.bench import Settings
 
 CAMERAS = ("agentview", "robot0_eye_in_hand")
 WHOLE_ROBOT = ("frontview",)  # looked at besides the cameras of policies

@@ -8,15 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.bench import Figure
+from eval.benches.figure import Figure
+from eval.benches.settings import Settings
 from policy.encoders import ENCODERS
-
-if TYPE_CHECKING:
-    from eval.bench import Settings
 
 QUERY_MS, FINETUNE_MINUTES = 30, 10
 TASK, NUM_DEMOS = "pick_at_xy", 25

@@ -7,14 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.bench import Figure
-
-if TYPE_CHECKING:
-    from eval.bench import Settings
+from eval.benches.figure import Figure
+from eval.benches.settings import Settings
 
 DATA_SHARE, STREAMS_RATE = 0.10, 0.95
 PAIRS = 5  # the two sides take turns

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from eval import bench
-from eval.bench import Figure, Settings
+from eval.bench import Settings
 from eval.benches import env as bench_env
+from eval.benches.figure import Figure
 from whatwhere.command import named
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
