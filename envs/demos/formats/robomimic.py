@@ -1,6 +1,7 @@
 """robomimic's HDF5: one file, `data/demo_<i>`, `mask/<name>`, `env_args`. https://robomimic.github.io/docs/datasets/overview.html
 
-Each `data/demo_<i>` written here is what `envs.demos.episodes` describes, with seals, so our own come back bit by bit. Of others' files the actions,
+Each `data/demo_<i>` written here is what `envs.demos.episodes` describes, with seals, so our own come back bit by bit; beside it the robot's state by
+robosuite's names (`robot_state`). Of others' files the actions,
 states, rewards, chosen observations, texts and masks are read. The model's XML is carried as a text; it is loaded only if `draw` asks for it.
 """
 
@@ -23,6 +24,7 @@ from envs.demos.formats import Reading, Writing, episodes
 from envs.demos.formats import Source as AnySource
 from envs.demos.formats.foreign import fitted, foreign_settings, out_of_range, scaled_to, task_of
 from envs.demos.formats.robosuite_control import said_by
+from envs.demos.formats.robot_state import robot_state
 from envs.demos.hdf5 import Hdf5File, limited_memory
 from envs.demos.layout import MAX_BYTES, MAX_STEPS, num_bytes
 from envs.demos.reader import SealedDemo
@@ -31,7 +33,7 @@ from whatwhere.files import atomic
 
 DEMO = re.compile(r"demo_([0-9]+)")
 CLAIM = "whatwhere_converted"  # attribute of `data`: what the file was made of
-PROPRIO = re.compile(r"robot\d+_(\w+_)?(eef_pos|eef_quat|gripper_qpos)|(right|left)_(pos|quat|gripper)|proprio")  # not the object's state
+PROPRIO = re.compile(r"robot\d+_(\w+_)?(eef_pos|eef_quat|gripper_qpos)|(right|left)_(pos|quat|gripper)")  # not the object's state
 DRAWN_SIZE = 96  # pixels, where nothing else is asked for
 NDIM = {"actions": 2, "states": 2, "rewards": 1, "dones": 1}
 
@@ -114,7 +116,7 @@ class Source:
         cameras = self.reading.draw or self.reading.cameras or tuple(key.removesuffix("_image") for key in known if key.endswith("_image"))
         if not cameras:
             raise BadInput(f"{where}/obs: holds no pictures (<camera>_image); draw=[agentview] draws them from the states, with the model in the file")
-        keys = self.reading.proprio or tuple(key for key in known if PROPRIO.fullmatch(key))
+        keys = self.reading.proprio or tuple(key for key in known if key == "proprio") or tuple(key for key in known if PROPRIO.fullmatch(key))
         if not keys:
             raise BadInput(f"{where}/obs: none of {', '.join(known) or 'nothing'} is known as the robot's own state; name some: proprio=[…]")
         for key in (*keys, *(() if self.reading.draw else (f"{camera}_image" for camera in cameras))):
@@ -218,6 +220,8 @@ def write(out: Path, source: AnySource, writing: Writing, content: dict[str, Any
         for index, episode in enumerate(episodes(source)):
             demo = data.create_group(f"demo_{index}")
             env_args = write_demo(demo, episode, checked_arrays(Path(source.name(index)), episode), env_args=demo)
+            for key, values in robot_state(str(episode.attrs.get("model_file", "")), episode.states).items():
+                demo[f"obs/{key}"] = values  # by the names that robomimic's configurations ask for; not sealed, since they follow from the states
             name = json.loads(env_args)["env_name"]
             if name != (first := first or name):
                 raise BadInput(f"{source.path}: {source.name(index)} is of {name}, {source.name(0)} of {first}: a robomimic file holds one environment")
