@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import typing
 from dataclasses import dataclass, field
 from typing import Any
 
 from policy.encoders import ENCODERS, FROM_SCRATCH
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
 from policy.heads import HEADS
-from whatwhere.errors import BadInput, choose, positive
-from whatwhere.settings import typed
+from whatwhere.errors import BadInput, choose, shown
+
+MOST_CAMERAS = 16
+MOST_WEIGHTS = 1_000_000_000  # of all blocks; a policy that looks twenty times a second is far from it
+MOST = {  # of what a file may ask for, so that none asks for hours or for all memory
+    "size": 1024, "frame_gap": 1000, "chunk": 1000, "execute": 1000, "action_dim": 1000, "proprio_dim": 4096, "task_dim": 4096, "keypoints": 1024,
+    "head_parameters": 100_000_000,
+}  # fmt: skip
+
+
+def _within(field: str, value: int, most: int) -> None:
+    if not 1 <= value <= most:
+        raise BadInput(f"{field}={shown(value)}: must be 1 to {most}")
 
 
 @dataclass(frozen=True)
@@ -25,9 +35,11 @@ class StreamsConfig:
     stem: str = "conv"
 
     def __post_init__(self) -> None:
-        for name in ("patch", "dim", "depth", "heads"):
-            positive(f"streams.{name}", getattr(self, name))
+        for name, most in (("patch", 64), ("dim", 4096), ("depth", 64), ("heads", 64)):
+            _within(f"streams.{name}", getattr(self, name), most)
         choose("streams.stem", self.stem, ("conv", "patch"))
+        if (weights := 24 * self.depth * self.dim**2) > MOST_WEIGHTS:  # of the blocks of both
+            raise BadInput(f"streams.depth={self.depth}, streams.dim={self.dim}: make {weights:.1e} weights; at most {MOST_WEIGHTS:.0e}")
 
 
 @dataclass(frozen=True)
@@ -64,10 +76,10 @@ class PolicyConfig:
         choose("change", self.change, ("past", "future"))
         if self.sharing == "shared" and self.cls_fusion != self.fusion:
             raise BadInput(f"cls_fusion={self.cls_fusion}: sharing=shared has one module for CLS and patches; set cls_fusion={self.fusion} too")
-        if not self.cameras or len(set(self.cameras)) != len(self.cameras):
-            raise BadInput(f"cameras={list(self.cameras)}: needs one or more different camera names")
-        for name in ("size", "frame_gap", "chunk", "execute", "action_dim", "proprio_dim", "task_dim", "keypoints", "head_parameters"):
-            positive(name, getattr(self, name))
+        if not 1 <= len(self.cameras) <= MOST_CAMERAS or len(set(self.cameras)) != len(self.cameras):
+            raise BadInput(f"cameras={shown(list(self.cameras))}: needs 1 to {MOST_CAMERAS} different camera names")
+        for name, most in MOST.items():
+            _within(name, getattr(self, name), most)
         if self.execute > self.chunk:
             raise BadInput(f"execute={self.execute}: must be 1 to {self.chunk}, the policy's chunk")
         for name in ("m_dropout", "proprio_dropout"):
@@ -86,10 +98,8 @@ class PolicyConfig:
         return values | {"cameras": list(self.cameras)}
 
     @staticmethod
-    def from_dict(values: dict[str, Any]) -> PolicyConfig:
-        """Raises BadInput for unknown keys, wrong types and bad values."""
-        streams = values.get("streams", {})
-        if not isinstance(streams, dict):
-            raise BadInput(f"streams={streams}: needs a mapping of sizes")
-        hints = typing.get_type_hints(PolicyConfig) | {"streams": Any}  # a record of its own, made here
-        return typed(PolicyConfig, values | {"streams": typed(StreamsConfig, streams)}, hints)
+    def from_dict(values: dict[str, Any], where: str = "policy") -> PolicyConfig:
+        """From what a file says. Raises BadInput, beginning with `where`, for unknown keys, wrong types and bad values."""
+        from whatwhere.schema import made  # imported where a file is read
+
+        return made(values, PolicyConfig, where)

@@ -35,8 +35,9 @@ def main(settings: Settings) -> None:
 
     if settings.streams is not None:  # with the record of their pre-training, which a policy's own copy does not have
         streams, record = load_streams(settings.streams)
-        config = PolicyConfig(size=record["size"], frame_gap=record["frame_gap"], streams=StreamsConfig(**record["streams"]))
-        digest = save_streams(streams, settings.root, config, record["training"], load_fusion(settings.streams, streams.grid))
+        gap = record.get("frame_gap", PolicyConfig.frame_gap)
+        config = PolicyConfig(size=record["size"], frame_gap=gap, streams=StreamsConfig(**record["streams"]))
+        digest = save_streams(streams, settings.root, config, record.get("training"), load_fusion(settings.streams, streams.grid))
         if settings.checkpoint is None:
             print(write_manifest(settings.root, digest).parent / "streams" / digest[:16])
             return
@@ -49,7 +50,7 @@ def main(settings: Settings) -> None:
         folder,
         task=loaded.config["task"],
         normalisation=loaded.normalisation,
-        training=loaded.config["training"],
+        training=loaded.config.get("training") or {},
         score=score,
         streams_root=settings.root,
     )
@@ -59,11 +60,12 @@ def main(settings: Settings) -> None:
 
 def score_of(path: Path, sha256: str) -> dict[str, Any]:
     """What a checkpoint says of its evaluation. Raises BadInput if `path` is the score of other weights."""
-    results = read_json(path)
-    if not isinstance(results, dict) or results.get("sha256") != sha256:
-        found = results.get("sha256") if isinstance(results, dict) else None
-        raise BadInput(f"{path}: the score of the weights {str(found)[:16]}, not of {sha256[:16]}; evaluate this checkpoint first")
-    return {key: results[key] for key in ("seed", "episodes", "success", "position_error_cm", "relation_rate", "versions")}
+    from policy.storage.records import Score
+
+    results: Score = read_json(path, Score)
+    if results["sha256"] != sha256:
+        raise BadInput(f"{path}: the score of the weights {str(results['sha256'])[:16]}, not of {sha256[:16]}; evaluate this checkpoint first")
+    return {key: results.get(key) for key in ("seed", "episodes", "success", "position_error_cm", "relation_rate", "versions")}
 
 
 if __name__ == "__main__":

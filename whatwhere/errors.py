@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 # What an OSError says of this machine, not of the file that was being read or written
 OF_THIS_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOLCK, errno.ESTALE)
@@ -41,12 +42,21 @@ def shown(value: object, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+@contextlib.contextmanager
+def about(where: str) -> Iterator[None]:
+    """Within it, a BadInput begins with `where`, the file and the part of it that a check does not know."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"{where}: {error}") from None
+
+
 def choose(field: str, name: str, valid: Iterable[str]) -> str:
     """`name` itself if it is one of `valid`; otherwise BadInput naming `field`, the choices and the nearest one."""
     choices = list(valid)
     if name in choices:
         return name
-    raise BadInput(f"{field}={name}: unknown; valid: {', '.join(choices)}{did_you_mean(str(name), choices)}")
+    raise BadInput(f"{field}={str(name) if len(str(name)) <= 80 else shown(name)}: unknown; valid: {', '.join(choices)}{did_you_mean(str(name), choices)}")
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:

@@ -94,6 +94,14 @@ def path_name(name: str) -> str:
     return re.sub(r"[^\w.-]+", "_", name)
 
 
+def inside(folder: str | Path, name: str | Path) -> Path:
+    """`folder / name`, a path that stands in data: raises BadInput if it leads out of the folder, by `..`, from the root or by a link."""
+    path = Path(folder) / name
+    if "\0" in str(name) or not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise BadInput(f"{folder}: names {shown(str(name))}, which leads out of that folder; only what lies in it is read")
+    return path
+
+
 def write_text(path: str | Path, text: str) -> None:
     with atomic(path) as temporary:
         temporary.write_text(text, encoding="utf-8")

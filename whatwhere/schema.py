@@ -12,6 +12,7 @@ those that hold schemas, which are imported where a file is read, so that no com
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import types
 import typing
@@ -21,7 +22,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 from msgspec import Meta
 
-from whatwhere.errors import BadInput, shown
+from whatwhere.errors import BadInput, about, did_you_mean, shown
 
 T = TypeVar("T")
 MARKS = (typing.NotRequired, typing.Required)
@@ -38,6 +39,26 @@ Finite = Annotated[float, Meta(ge=-1e30, le=1e30)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Shape = Annotated[list[Annotated[int, Meta(ge=0, le=2**40)]], Meta(max_length=16)]
 Versions = Annotated[dict[Name, Name | None], Meta(max_length=100)]
+
+
+def made(value: Any, settings: type[T], where: str) -> T:
+    """The dataclass that `value` describes. Raises BadInput for a key that it does not have, for what does not fit, and where its own checks do."""
+    _refuse_unknown(value, settings, where)
+    with about(where):
+        try:
+            return msgspec.convert(value, settings)
+        except (msgspec.ValidationError, RecursionError):
+            place, found, valid = _fault(value, settings, "")
+            raise BadInput(f"{place}{': ' if place else ''}{valid}{found}") from None
+
+
+def _refuse_unknown(value: Any, settings: Any, where: str) -> None:
+    if dataclasses.is_dataclass(settings) and isinstance(value, dict):
+        hints = _hints(settings)
+        for name in value:
+            if name not in hints:
+                raise BadInput(f"{where}: {shown(name)}: no such key; valid: {', '.join(hints)}{did_you_mean(name, hints)}")
+            _refuse_unknown(value[name], hints[name], f"{where}.{name}")
 
 
 def checked(value: Any, schema: type[T], where: str) -> T:
@@ -66,7 +87,7 @@ def _parts(value: Any, schema: Any) -> Iterator[tuple[str, Any, Any]]:
     """What `value` consists of: (name, part, its schema)."""
     for kind in _kinds(schema):
         origin, inside = typing.get_origin(kind) or kind, typing.get_args(kind)
-        if isinstance(value, dict) and typing.is_typeddict(kind):
+        if isinstance(value, dict) and (typing.is_typeddict(kind) or dataclasses.is_dataclass(kind)):
             hints = _hints(kind)
             yield from ((name, value[name], hints[name]) for name in hints if name in value)
         elif isinstance(value, dict) and origin is dict:
@@ -109,7 +130,8 @@ def _words(info: Any) -> str:
     if isinstance(info, kind.UnionType):
         return " or ".join(map(_words, info.types))
     if isinstance(info, kind.LiteralType):
-        return " or ".join(map(str, info.values))
+        *most, last = map(str, info.values)
+        return f"{', '.join(most)} or {last}" if most else last
     if isinstance(info, kind.IntType | kind.FloatType):
         least, more, most = info.ge, info.gt, info.le
         low = f" from {least:g}" if least is not None and abs(least) < 1e15 else f" above {more:g}" if more is not None else ""

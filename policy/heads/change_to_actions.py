@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from policy.heads.keypoints import KeypointHead
 from policy.shapes import Tokens
 from policy.storage.tensorfile import check_tensors
-from whatwhere.errors import BadInput
+from policy.storage.weights import restored, serialise
+from whatwhere.errors import about
 from whatwhere.files import atomic, read_json, write_json
 
 WEIGHTS, RECORD = "head.safetensors", "head.json"
@@ -37,28 +38,21 @@ class InverseDynamics(nn.Module):
 
     def save(self, folder: str | Path, record: dict[str, Any]) -> None:
         """Writes `folder/head.safetensors` (fp16) and `head.json` with the sizes and `record`."""
-        from safetensors.torch import save
-
-        tensors = {name: value.detach().cpu().half().contiguous() for name, value in self.state_dict().items()}
-        data = save(tensors)
+        data, shapes = serialise(self)
         with atomic(Path(folder) / WEIGHTS) as path:
             path.write_bytes(data)
-        shapes = {name: list(value.shape) for name, value in tensors.items()}
         write_json(Path(folder) / RECORD, {"sha256": hashlib.sha256(data).hexdigest(), **self.sizes, "tensors": shapes, **record})
 
     @staticmethod
     def from_pretrained(folder: str | Path) -> InverseDynamics:
         """The head that `save` wrote. Raises BadInput if it is not there or damaged."""
-        from safetensors.torch import load
+        from policy.storage.records import Head
 
-        record = read_json(Path(folder) / RECORD)
-        if not isinstance(record, dict) or not all(key in record for key in (*SIZES, "sha256", "tensors")):
-            raise BadInput(f"{Path(folder) / RECORD}: not the record of an inverse-dynamics head")
+        record = read_json(Path(folder) / RECORD, Head)
         check_tensors(Path(folder) / WEIGHTS, {"sha256": record["sha256"]}, record["tensors"])
         sizes: dict[str, Any] = {key: tuple(record[key]) if key == "grid" else record[key] for key in SIZES}
-        head = InverseDynamics(**sizes)
-        head.load_state_dict({name: value.float() for name, value in load((Path(folder) / WEIGHTS).read_bytes()).items()})
-        return head.eval().requires_grad_(False)
+        with about(str(Path(folder) / RECORD)):
+            return restored(lambda: InverseDynamics(**sizes), {"": Path(folder) / WEIGHTS}).eval().requires_grad_(False)
 
 
 def masked_l1(predicted: Float[Tensor, "b k a"], target: Float[Tensor, "b k a"]) -> Float[Tensor, ""]:

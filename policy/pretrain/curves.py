@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,8 +17,15 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from whatwhere.files import append_row, atomic, read_rows, write_text
+from whatwhere.schema import Index
 
 SMOOTH = 0.95  # of the figures on the terminal
+
+
+class Figures(TypedDict):
+    """A row of `figures.jsonl`."""
+
+    step: Index
 
 
 class Curves:
@@ -29,7 +37,7 @@ class Curves:
     def __init__(self, out: Path, begin: int, steps: int, batch: int) -> None:
         self.path, self.begin, self.steps, self.batch = out / "figures.jsonl", begin, steps, batch
         if self.path.exists():
-            rows = [row for row in read_rows(self.path) if row["step"] <= begin]
+            rows = [row for row in read_rows(self.path, Figures) if row["step"] <= begin]
             write_text(self.path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         self.writer = SummaryWriter(str(out / "tensorboard"), purge_step=begin + 1)
         self.clock, self.smooth = time.monotonic(), dict[str, float]()

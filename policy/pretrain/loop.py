@@ -8,7 +8,7 @@ import inspect
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,7 @@ from policy.training.schedule import schedule
 from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import claim, owned, read_json, write_json
 from whatwhere.named import named
+from whatwhere.schema import Index
 
 if TYPE_CHECKING:
     from policy.pretrain.settings import Settings
@@ -68,7 +69,7 @@ def pretrain(settings: Settings) -> Path | None:
             return None
         sizes = StreamsConfig(**_sizes(settings))  # type: ignore[arg-type]
         training = {"settings": dataclasses.asdict(settings), "init_sha256": begun, "footage": record["footage"], "figures": figures}
-        training |= read_json(out / CLOCK) if (out / CLOCK).exists() else {}
+        training |= {"seconds": _seconds(out)} if (out / CLOCK).exists() else {}
         name = save_streams(objective.streams, out, PolicyConfig(size=clips.size, streams=sizes), training, objective.fusion)
         print(out / "streams" / name[:16])
         return out / "streams" / name[:16]
@@ -118,7 +119,7 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
     rows = settings.batch // engine.world
     mine = slice(engine.rank * rows, (engine.rank + 1) * rows)
     batches = Batches(clips, lambda step: _plan(settings, clips, step).rows(mine), range(begin, settings.steps), settings.loaders)
-    before, clock = (read_json(out / CLOCK)["seconds"] if begin and (out / CLOCK).exists() else 0), time.monotonic()
+    before, clock = (_seconds(out) if begin and (out / CLOCK).exists() else 0), time.monotonic()
     for step, pair in enumerate(batches, begin):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(step, settings.steps, settings.warmup)
@@ -141,6 +142,14 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
         return {}
     curves.close()
     return curves.smooth | watch.figures
+
+
+class Clock(TypedDict):
+    seconds: Index
+
+
+def _seconds(out: Path) -> int:
+    return read_json(out / CLOCK, Clock)["seconds"]
 
 
 def train_step(

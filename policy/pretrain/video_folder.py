@@ -5,23 +5,35 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
 from jaxtyping import UInt8
+from msgspec import Meta
 
 from policy.pretrain.decode import Unreadable, frames
 from policy.pretrain.listing import Item, find_items
 from whatwhere.errors import BadInput
 from whatwhere.files import append_row, atomic, clear_leftovers, read_rows, sha256
+from whatwhere.schema import Count
 
 DECODER = 1  # another number: decoded otherwise, so not read from the old cache
 OPEN_FILES = 512  # mapped at once
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z", description="32 hexadecimal digits")]
+
+
+class Decoded(TypedDict):
+    """A row of `cache/index.jsonl`: what a file of the footage became."""
+
+    stat: Digest
+    key: Digest
+    shape: tuple[Count, Count, Count]  # t h w
 
 
 class VideoFolder:
@@ -74,7 +86,7 @@ class VideoFolder:
     def _decoded(self, items: list[Item], threads: int) -> Iterator[tuple[str, dict[str, Any] | Unreadable]]:
         """Each item's name with its row {"stat", "key", "shape"}, or why there is none. New rows go to `cache/index.jsonl`."""
         clear_leftovers(self.cache)
-        rows = [row for row in read_rows(self.cache / "index.jsonl") if self._is_whole(row)]
+        rows = [row for row in read_rows(self.cache / "index.jsonl", Decoded) if self._is_whole(row)]
         by_stat, by_key = {row["stat"]: row for row in rows}, {row["key"]: row for row in rows}
         begin, new = time.monotonic(), 0
         with ThreadPoolExecutor(threads) as pool:
@@ -93,7 +105,7 @@ class VideoFolder:
 
     def _is_whole(self, row: dict[str, Any]) -> bool:
         path = self._path(row["key"])
-        return path.exists() and path.stat().st_size == int(np.prod(row["shape"])) * 3
+        return path.exists() and path.stat().st_size == 3 * math.prod(row["shape"])
 
     def _row(self, item: Item, by_stat: dict[str, dict[str, Any]], by_key: dict[str, dict[str, Any]]) -> dict[str, Any] | Unreadable:
         try:

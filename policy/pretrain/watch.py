@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ class Watch:
 
     def _tell(self, of: str, figures: dict[str, float], done: int, curves: Curves) -> None:
         curves.looked(done, of, figures)
-        self.figures |= {f"{of}/{key}": value for key, value in figures.items() if value == value}  # without nan
+        self.figures |= {f"{of}/{key}": value for key, value in figures.items() if math.isfinite(value)}  # JSON has no others
 
     @torch.no_grad()
     def _validate(self, objective: Any, path: Path) -> tuple[dict[str, float], list[str]]:

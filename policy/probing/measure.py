@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -28,6 +28,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training.device import choose_device
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, write_json
+from whatwhere.schema import Finite, Name, checked
 
 FORMAT = 1  # of the cached figures: one more whenever a probe changes
 QUICK_WAYS, PAIRS_HELD_OUT = ("patches",), 1000
@@ -73,6 +74,7 @@ def measure(settings: Settings) -> dict[str, Any]:
                 settings,
                 f"{task} {source.name}",
                 ["xy", source.digest, scenes.digest, settings.quick, settings.seed],
+                Places,
                 lambda folder, source=source, scenes=scenes: _xy(settings, source.features(scenes.frames, folder, device), scenes),
             )
             found += [place | {"source": source.name} | row for row in rows]
@@ -118,8 +120,7 @@ def open_streams(checkpoint: str) -> tuple[TwoStreamEncoder, PixelwiseFusion | N
         if len(inside) > 1:
             raise BadInput(f"checkpoint={checkpoint}: several streams there; give one of {', '.join(map(str, inside))}")
         folder = inside[0] if inside else locate(checkpoint)
-    record = read_json(folder / CONFIG)
-    if isinstance(record, dict) and "policy" in record:
+    if "policy" in checked(read_json(folder / CONFIG), dict[str, Any], str(folder / CONFIG)):
         policy = load(folder).policy
         if policy.streams is None:
             raise BadInput(f"checkpoint={checkpoint}: its encoder {policy.config.encoder} has no streams")
@@ -146,14 +147,46 @@ def _actions(settings: Settings, sources: list[Source], device: torch.device) ->
             settings,
             f"actions {source.name}",
             ["action by clip", source.digest, data.digest],
+            Moves,
             lambda folder, source=source: action.action_probe(source.features(data.frames, folder, device), data),
         )
         found += [{"source": source.name, "fit": data.num_fit, "held_out": len(data.actions) - data.num_fit} | row for row in rows]
     return found, action.guess(data)
 
 
-def _cached(settings: Settings, what: str, key: list[Any], compute: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """The records under `key`, computed with a folder for large arrays that is there for so long, if they are not known yet."""
+class Asked(TypedDict):
+    """What a cached record is of."""
+
+    streams: Name
+    read: Name
+
+
+class Places(Asked):
+    """A cached record of `xy.xy_probe`: what tables show of it."""
+
+    median_cm: Finite
+    ci95_low_cm: Finite
+    ci95_high_cm: Finite
+    median_moved_cm: Finite | None
+    effective_rank: Finite | None
+
+
+class Moves(Asked):
+    """A cached record of `action.action_probe`: what tables show of it."""
+
+    r2: Finite
+    mean_error: Finite
+    r2_x: Finite
+    r2_y: Finite
+    r2_z: Finite
+    r2_turn_x: Finite
+    r2_turn_y: Finite
+    r2_turn_z: Finite
+    r2_gripper: Finite
+
+
+def _cached(settings: Settings, what: str, key: list[Any], schema: Any, compute: Callable[[Path], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The records under `key`, each as `schema` wants it; computed with a folder for large arrays that is there for so long, if they are not known yet."""
     root = Path(settings.cache)
     path = root / f"{hashlib.sha256(json.dumps([FORMAT, *key]).encode()).hexdigest()[:16]}.json"
     if not path.exists():
@@ -163,4 +196,4 @@ def _cached(settings: Settings, what: str, key: list[Any], compute: Callable[[Pa
             records = compute(Path(folder))
         write_json(path, records)
         print(f"{what}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return read_json(path)
+    return read_json(path, list[schema])

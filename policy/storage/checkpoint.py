@@ -13,22 +13,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from policy.config import PolicyConfig, StreamsConfig
+from policy.storage import FORMAT
 from policy.storage.cards import policy_card, streams_card
-from policy.storage.stored import FORMAT, Stored, find, locate, read_streams, verify, write_manifest
-from policy.storage.tensorfile import CONFIG, MODEL, check_tensors, compare_shapes, read_header
+from policy.storage.stored import Stored, find, locate, read_streams, streams_record, verify, write_manifest
+from policy.storage.tensorfile import CONFIG, MODEL, check_tensors
 from policy.transforms import Affine
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, about
 from whatwhere.files import atomic, read_json, write_json, write_text
-from whatwhere.settings import typed
 from whatwhere.versions import stamp
 
 FUSION, FUSION_RECORD = "fusion.safetensors", "fusion.json"
 
 if TYPE_CHECKING:  # torch is slow to import: not before the files were found whole
-    from torch import nn
-
     from policy.fusion.pixelwise import PixelwiseFusion
     from policy.model import Policy
+    from policy.storage.records import Streams
     from policy.streams import TwoStreamEncoder
 
 __all__ = ["Checkpoint", "find", "load", "load_fusion", "load_streams", "locate", "save_pretrained", "save_streams", "verify", "write_manifest"]
@@ -59,9 +58,11 @@ def save_pretrained(
 
     `training`: how it was trained, in JSON values: task_version, rendering, demos, train_seed, steps, command, `start_hashes` …
     """
+    from policy.storage.weights import serialise
+
     folder = Path(folder)
     shared = policy.streams is not None and policy.config.frozen_streams
-    data, tensors = _serialise(policy, skip="streams." if shared else None)
+    data, tensors = serialise(policy, skip="streams." if shared else None)
     digest = None
     if shared:
         assert policy.streams is not None
@@ -88,19 +89,16 @@ def save_pretrained(
 def load(name_or_folder: str | Path, device: str = "cpu") -> Checkpoint:
     """A checkpoint by name or folder, its files verified first. Raises BadInput."""
     stored: Stored = verify(name_or_folder)
-    config = PolicyConfig.from_dict(stored.config["policy"])
-    normalisation = {key: Affine.from_dict(stored.config["normalisation"].get(key, {})) for key in ("proprio", "actions")}
-    _check_sizes(stored.folder / CONFIG, config, normalisation)
+    with about(f"{stored.folder / CONFIG}: normalisation"):
+        normalisation = {key: Affine.from_dict(stored.config["normalisation"][key]) for key in ("proprio", "actions")}
+    _check_sizes(stored.folder / CONFIG, stored.policy, normalisation)
 
     from policy.model import build
+    from policy.storage.weights import restored
 
-    policy = build(config)
-    skip = None
-    if stored.streams is not None and policy.streams is not None:
-        _fill(policy.streams, stored.streams)
-        skip = "streams."
-    _fill(policy, stored.model, skip)
-    return Checkpoint(policy.eval().to(device), normalisation, stored.config, stored.folder, stored.sha256)
+    with about(f"{stored.folder / CONFIG}: policy"):
+        policy = restored(lambda: build(stored.policy), {"": stored.model} | ({} if stored.streams is None else {"streams.": stored.streams}))
+    return Checkpoint(policy.eval().to(device), normalisation, dict(stored.config), stored.folder, stored.sha256)
 
 
 def _check_sizes(path: Path, config: PolicyConfig, normalisation: Mapping[str, Affine]) -> None:
@@ -122,7 +120,9 @@ def save_streams(
     `fusion`: what was trained with the streams, kept beside them in `fusion.safetensors` and `fusion.json` (spec A20); the name of the streams does not
     depend on it.
     """
-    data, tensors = _serialise(streams)
+    from policy.storage.weights import serialise
+
+    data, tensors = serialise(streams)
     digest = hashlib.sha256(data).hexdigest()
     folder = Path(root) / "streams" / digest[:16]
     if fusion is not None:
@@ -139,7 +139,9 @@ def save_streams(
 
 
 def _save_fusion(fusion: PixelwiseFusion, folder: Path) -> None:
-    data, tensors = _serialise(fusion)
+    from policy.storage.weights import serialise
+
+    data, tensors = serialise(fusion)
     with atomic(folder / FUSION) as path:
         path.write_bytes(data)
     record = {"format": FORMAT, "sha256": hashlib.sha256(data).hexdigest(), "dim": fusion.dim, **fusion.choices, "tensors": tensors}
@@ -151,47 +153,28 @@ def load_fusion(folder: str | Path, grid: tuple[int, int]) -> PixelwiseFusion | 
     folder = Path(folder)
     if not (folder / FUSION_RECORD).exists():
         return None
-    record = read_json(folder / FUSION_RECORD)
-    keys = ("sha256", "dim", "fusion", "cls_fusion", "sharing", "tensors")
-    if not isinstance(record, dict) or not all(key in record for key in keys):
-        raise BadInput(f"{folder / FUSION_RECORD}: not the record of a fusion ({', '.join(keys)})")
+    from policy.storage.records import Fusion
+
+    record, dim = read_json(folder / FUSION_RECORD, Fusion), StreamsConfig(**streams_record(folder)["streams"]).dim
+    if record["dim"] != dim:
+        raise BadInput(f"{folder / FUSION_RECORD}: dim: needs {dim}, as the streams beside it have, found {record['dim']}")
     check_tensors(folder / FUSION, {"sha256": record["sha256"]}, record["tensors"])
 
     from policy.fusion.pixelwise import PixelwiseFusion
+    from policy.storage.weights import restored
 
-    fusion = PixelwiseFusion(record["dim"], grid, record["fusion"], record["cls_fusion"], record["sharing"])
-    _fill(fusion, folder / FUSION)
-    return fusion
+    choices = (record["fusion"], record["cls_fusion"], record["sharing"])
+    with about(str(folder / FUSION_RECORD)):
+        return restored(lambda: PixelwiseFusion(record["dim"], grid, *choices), {"": folder / FUSION})
 
 
-def load_streams(folder: str | Path) -> tuple[TwoStreamEncoder, dict[str, Any]]:
+def load_streams(folder: str | Path) -> tuple[TwoStreamEncoder, Streams]:
     """Pre-trained streams and their record (`size`, `frame_gap`, `streams`, `training`, `sha256`). Raises BadInput."""
     folder = Path(folder)
     record = read_streams(folder)
-    config = typed(StreamsConfig, record["streams"])
+    config = PolicyConfig(size=record["size"], streams=StreamsConfig(**record["streams"]))
 
     from policy.model import build_streams
+    from policy.storage.weights import restored
 
-    streams = build_streams(PolicyConfig(size=record["size"], streams=config))
-    _fill(streams, folder / MODEL)
-    return streams, record
-
-
-def _serialise(module: nn.Module, skip: str | None = None) -> tuple[bytes, dict[str, list[int]]]:
-    """The module's tensors in fp16 as the bytes of a safetensors file, and their shapes. Raises ValueError for weights that fp16 cannot hold."""
-    from safetensors.torch import save
-
-    tensors = {name: value.detach().cpu().half().contiguous() for name, value in module.state_dict().items() if skip is None or not name.startswith(skip)}
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise ValueError(f"{name}: not finite in fp16; training diverged")
-    return save(tensors), {name: list(value.shape) for name, value in tensors.items()}
-
-
-def _fill(module: nn.Module, path: Path, skip: str | None = None) -> None:
-    """Loads a verified file into the module. Raises BadInput if names or shapes differ."""
-    from safetensors.torch import load as parse
-
-    wanted = {name: list(value.shape) for name, value in module.state_dict().items() if skip is None or not name.startswith(skip)}
-    compare_shapes(path, read_header(path), wanted)
-    module.load_state_dict({name: value.float() for name, value in parse(path.read_bytes()).items()}, strict=skip is None)
+    return restored(lambda: build_streams(config), {"": folder / MODEL}), record

@@ -10,15 +10,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from policy.config import PolicyConfig
+from policy.storage import FORMAT
 from policy.storage.tensorfile import CONFIG, MODEL, check_file, check_tensors
 from whatwhere.errors import BadInput, did_you_mean
-from whatwhere.files import path_name, read_json, sha256, write_json
+from whatwhere.files import inside, path_name, read_json, sha256, write_json
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from policy.storage.records import Config, Manifest, Streams
+
 MANIFEST = "manifest.json"
-REQUIRED = {"format": int, "policy": dict, "task": str, "normalisation": dict, "files": dict, "tensors": dict}
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Stored:
     """A checkpoint whose files were found whole. `streams` is None if the model file holds everything."""
 
     folder: Path
-    config: dict[str, Any]
+    config: Config
+    policy: PolicyConfig
     model: Path
     sha256: str
     streams: Path | None
@@ -70,7 +74,7 @@ def find(task: str, encoder: str) -> str:
             continue
         for one_task, encoders in read_manifest(root)["defaults"].items():
             for one_encoder, name in encoders.items():
-                if (root / name / CONFIG).is_file():
+                if (inside(root, name) / CONFIG).is_file():
                     known.add(f"{one_task}/{one_encoder}")
                     if (one_task, one_encoder) == (task, encoder):
                         return name
@@ -83,28 +87,33 @@ def default_streams() -> Path:
     for root in roots():
         if (root / MANIFEST).is_file():
             manifest = read_manifest(root)
-            entry = manifest["streams"].get(manifest.get("default_streams"))
-            if entry and (root / entry["folder"] / CONFIG).is_file():
+            entry = manifest["streams"].get(manifest.get("default_streams") or "")
+            if entry and (inside(root, entry["folder"]) / CONFIG).is_file():
                 return root / entry["folder"]
     raise BadInput("streams: none shipped; give streams=FOLDER (from python -m policy.pretrain) or streams=random")
 
 
-def read_streams(folder: Path) -> dict[str, Any]:
+def read_streams(folder: Path) -> Streams:
     """The record of the pre-trained streams in `folder` (`size`, `frame_gap`, `streams`, `training`, `sha256`), whose file was found whole. Raises BadInput."""
-    record = read_json(folder / CONFIG)
-    if not isinstance(record, dict) or not all(key in record for key in ("sha256", "size", "streams", "tensors")):
-        raise BadInput(f"{folder / CONFIG}: not the record of streams (sha256, size, streams, tensors)")
+    record = streams_record(folder)
     check_tensors(folder / MODEL, {"sha256": record["sha256"]}, record["tensors"])
     return record
 
 
-def read_manifest(root: Path) -> dict[str, Any]:
+def streams_record(folder: Path) -> Streams:
+    """What `read_streams` gives, without a look at the weights."""
+    from policy.storage.records import Streams
+
+    record = read_json(folder / CONFIG, Streams)
+    PolicyConfig.from_dict({"size": record["size"], "streams": record["streams"]}, str(folder / CONFIG))
+    return record
+
+
+def read_manifest(root: Path) -> Manifest:
     """Raises BadInput unless it is a manifest of this format."""
-    manifest = read_json(root / MANIFEST)
-    parts = ("defaults", "checkpoints", "streams")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT or not all(isinstance(manifest.get(part), dict) for part in parts):
-        raise BadInput(f"{root / MANIFEST}: not a manifest of format {FORMAT} (defaults, checkpoints, streams)")
-    return manifest
+    from policy.storage.records import Manifest
+
+    return read_json(root / MANIFEST, Manifest)
 
 
 def verify(name_or_folder: str | Path) -> Stored:
@@ -112,25 +121,19 @@ def verify(name_or_folder: str | Path) -> Stored:
     folder = locate(name_or_folder)
     config = read_config(folder)
     _check_against_manifest(folder)
+    policy = PolicyConfig.from_dict(config["policy"], f"{folder / CONFIG}: policy")
     model = config["files"].get(MODEL)
-    if not isinstance(model, dict):
+    if model is None:
         raise BadInput(f"{folder / CONFIG}: names no {MODEL} under files")
     check_tensors(folder / MODEL, model, config["tensors"])
     digest = config.get("streams_sha256")
-    return Stored(folder, config, folder / MODEL, str(model["sha256"]), None if digest is None else verify_streams(str(digest), folder))
+    return Stored(folder, config, policy, folder / MODEL, model["sha256"], None if digest is None else verify_streams(digest, folder))
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    path = folder / CONFIG
-    config = read_json(path)
-    if not isinstance(config, dict):
-        raise BadInput(f"{path}: not the configuration of a checkpoint")
-    for key, kind in REQUIRED.items():
-        if not isinstance(config.get(key), kind):
-            raise BadInput(f"{path}: {key}: needs {kind.__name__}, found {type(config.get(key)).__name__}")
-    if config["format"] != FORMAT:
-        raise BadInput(f"{path}: format={config['format']}: this version reads format {FORMAT}")
-    return config
+def read_config(folder: Path) -> Config:
+    from policy.storage.records import Config
+
+    return read_json(folder / CONFIG, Config)
 
 
 def _check_against_manifest(folder: Path) -> None:
@@ -139,8 +142,8 @@ def _check_against_manifest(folder: Path) -> None:
         if not (root / MANIFEST).is_file() or root.resolve() not in path.parents:
             continue
         entry = read_manifest(root)["checkpoints"].get(path.relative_to(root.resolve()).as_posix())
-        for name, listed in (entry or {}).get("files", {}).items():
-            check_file(folder / name, listed, root / MANIFEST)
+        for name, listed in entry["files"].items() if entry else ():
+            check_file(inside(folder, name), listed, root / MANIFEST)
 
 
 def verify_streams(digest: str, folder: Path) -> Path:

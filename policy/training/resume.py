@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 import torch
+from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 from whatwhere.look import Missing, look
+from whatwhere.schema import checked
+from whatwhere.strict_json import parse
+
+OPTIMIZER = re.compile(r"optimizer/(\d{1,9})/(\w+)")
+
+
+class Told(TypedDict):
+    """What the file says beside its tensors."""
+
+    step: Annotated[str, Meta(pattern=r"^[0-9]{1,12}\Z", description="a whole number")]
+    note: str  # JSON
 
 
 def save_state(path: str | Path, step: int, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, note: dict[str, Any] | None = None) -> None:
@@ -40,10 +53,16 @@ def load_state(path: str | Path, modules: dict[str, torch.nn.Module], optimizer:
             module.load_state_dict({key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")})
     except (SafetensorError, RuntimeError, OSError) as error:
         raise BadInput(f"{path}: cannot be resumed from ({str(error).splitlines()[0]}); delete it to start again") from None
+    told = checked(meta, Told, f"{path}: metadata")
+    note = checked(parse(told["note"], f"{path}: note"), dict[str, Any], f"{path}: note")
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     state: dict[int, dict[str, torch.Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer/"):
-            _, index, name = key.split("/")
-            state.setdefault(int(index), {})[name] = value
+            known = OPTIMIZER.fullmatch(key)
+            index = int(known[1]) if known else len(weights)
+            if known is None or index >= len(weights) or value.shape not in ((), weights[index].shape):
+                raise BadInput(f"{path}: {key:.120}: is of another optimiser; delete it to start again")
+            state.setdefault(index, {})[known[2]] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-    return int(meta["step"]), json.loads(meta["note"])
+    return int(told["step"]), note

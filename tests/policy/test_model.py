@@ -127,9 +127,9 @@ def test_bad_configs_are_refused(changes: dict[str, Any], message: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"encodr": "pixelwise"}, "encodr: no such option.*did you mean encoder"),
-        ({"chunk": "x"}, "chunk=x"),
-        ({"streams": 3}, "streams=3"),
+        ({"encodr": "pixelwise"}, "policy: 'encodr': no such key.*did you mean encoder"),
+        ({"chunk": "x"}, "policy: chunk: needs a whole number, found 'x'"),
+        ({"streams": 3}, "policy: streams: needs an object, found 3"),
         ({"streams": {"dpth": 3}}, "dpth"),
     ],
 )

@@ -167,9 +167,9 @@ DAMAGE = [
     (other_shape, r"tensor language.map.bias: found \[3\], needs \[16\]"),
     (other_config, r"model.safetensors: tensor .*: found"),
     (other_proprio, "normalisation.proprio: 1 numbers, needs 5"),
-    (other_format, "format=99: this version reads format 1"),
-    (no_task, "task: needs str"),
-    (not_json, "not JSON"),
+    (other_format, r"config.json: format: needs 1, the format that this version reads, found 99"),
+    (no_task, "task: missing"),
+    (not_json, "config.json: not JSON"),
     (no_streams, "needs the streams [0-9a-f]{16}, found in none of"),
     (bad_streams, "sha256"),
 ]

@@ -1,0 +1,54 @@
+"""Modules as bytes and back: fp16 on disk, compared with the file before any memory is taken for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from policy.storage.tensorfile import compare_shapes, read_header
+from whatwhere.errors import BadInput
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def serialise(module: nn.Module, skip: str | None = None) -> tuple[bytes, dict[str, list[int]]]:
+    """The module's tensors in fp16 as the bytes of a safetensors file, and their shapes. Raises ValueError for weights that fp16 cannot hold."""
+    tensors = {name: value.detach().cpu().half().contiguous() for name, value in module.state_dict().items() if skip is None or not name.startswith(skip)}
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise ValueError(f"{name}: not finite in fp16; training diverged")
+    return save(tensors), {name: list(value.shape) for name, value in tensors.items()}
+
+
+def restored(make: Callable[[], M], files: Mapping[str, Path]) -> M:
+    """What `make` gives, with the weights in `files`: {the beginning of their names in the module: a verified file}.
+
+    It is made without memory first: a configuration may ask for far more weights than the file holds. Raises BadInput if names or shapes differ, or a
+    weight is not finite.
+    """
+    with torch.device("meta"):
+        wanted = {name: list(value.shape) for name, value in make().state_dict().items()}
+    for prefix, path in files.items():
+        others = tuple(other for other in files if len(other) > len(prefix))
+        own = {name.removeprefix(prefix): shape for name, shape in wanted.items() if name.startswith(prefix) and not name.startswith(others)}
+        compare_shapes(path, read_header(path), own)
+    module = make()
+    module.load_state_dict({f"{prefix}{name}": value for prefix, path in files.items() for name, value in _read(path).items()})
+    return module
+
+
+def _read(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        tensors = {name: value.float() for name, value in load(path.read_bytes()).items()}
+    except SafetensorError as error:
+        raise BadInput(f"{path}: not a safetensors file ({' '.join(str(error).split())[:120]})") from None
+    for name, value in tensors.items():
+        if not value.isfinite().all():
+            raise BadInput(f"{path}: tensor {name:.120}: holds NaN or infinity")
+    return tensors
