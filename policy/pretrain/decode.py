@@ -1,71 +1,78 @@
-"""Videos and pictures to uint8 frames: PyAV (FFmpeg in the same process, with time stamps and rotation) and Pillow."""
+"""Videos and pictures to uint8 frames, as a player or a viewer shows them (whatwhere.film, whatwhere.picture), scaled while they are decoded."""
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
-from pathlib import Path
 
-import av
-import av.error
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
 
 from policy.pretrain.listing import Item
+from whatwhere.errors import BadInput
+from whatwhere.film import Film, Unreadable
+from whatwhere.picture import pictures
 
-BROKEN = (av.error.FFmpegError, OSError, ValueError, SyntaxError, EOFError, IndexError, struct.error, Image.DecompressionBombError)
+__all__ = ["Unreadable", "frames"]
 
 
-class Unreadable(Exception):
-    """A file that is no video or picture, is damaged, or has nothing in it."""
-
-
-def frames(item: Item, short_px: int, fps: float | None = None) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
+def frames(
+    item: Item, short_px: int, fps: float | None = None, white: float | None = None, notes: list[str] | None = None
+) -> Iterator[UInt8[np.ndarray, "h w 3"]]:
     """The frames of a clip, all of one size, or the one frame of a picture; the shorter side has `short_px` pixels, or fewer in a smaller picture.
 
-    `fps`: at most so many frames of a video's second are kept. Raises Unreadable at the first that cannot be decoded.
+    `fps`: at most so many frames of a film's second are kept. `white`: see `whatwhere.picture`. `notes` is given, at the end, what is not read of the file.
+    Raises Unreadable at the first that cannot be decoded.
     """
-    count = 0
+    count, pace, notes = 0, _Pace(fps), [] if notes is None else notes
+    source = _film(item, short_px, pace, notes) if item.is_film else _pictures(item, short_px, pace, white, notes)
     try:
-        for frame in _video(item.files[0], short_px, fps) if item.is_video else (_picture(path, short_px) for path in item.files):
+        for frame in source:
             shape = frame.shape if not count else shape  # type: ignore[has-type]
             if frame.shape != shape:
                 raise Unreadable(f"frame {count} has {frame.shape[1]} × {frame.shape[0]} pixels, those before it {shape[1]} × {shape[0]}")
             count += 1
             yield frame
-    except BROKEN as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise Unreadable(" ".join(reason.split())) from None
+    except BadInput as error:  # of `look`
+        raise Unreadable(str(error)) from None
     if not count:
         raise Unreadable("no frames in it")
 
 
-def _video(path: Path, short_px: int, fps: float | None) -> Iterator[np.ndarray]:
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise Unreadable("no video in it")
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        due, size = None, None
-        for frame in container.decode(stream):
-            if fps is not None and frame.time is not None:
-                due = frame.time if due is None else due
-                if frame.time < due - 1e-6:
-                    continue
-                due += max(1, round((frame.time - due) * fps) + 1) / fps
-            size = _smaller(frame.width, frame.height, short_px) if size is None else size
-            small = frame.reformat(*size, format="rgb24", interpolation="AREA").to_ndarray()
-            yield np.ascontiguousarray(np.rot90(small, round(frame.rotation / 90)))
+def _film(item: Item, short_px: int, pace: _Pace, notes: list[str]) -> Iterator[np.ndarray]:
+    with Film(item.files[0]) as film:
+        size = None
+        for frame in film.frames():
+            if pace.wants(frame.time):
+                size = _smaller(*film.shown_size(frame), short_px) if size is None else size
+                yield film.picture(frame, *size)
+        if film.damage:
+            notes.append(film.damage)
 
 
-def _picture(path: Path, short_px: int) -> np.ndarray:
-    with Image.open(path) as image:
-        image.draft("RGB", _smaller(*image.size, short_px))  # JPEG: decodes at an eighth, a quarter or a half where that is enough
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I"):  # 16 bits
-            upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-        return np.asarray(upright.convert("RGB").resize(_smaller(*upright.size, short_px), Image.Resampling.BOX))
+def _pictures(item: Item, short_px: int, pace: _Pace, white: float | None, notes: list[str]) -> Iterator[np.ndarray]:
+    """Of one file all that move, of several the first of each."""
+    for path in item.files:
+        for picture, time in pictures(path, lambda width, height: _smaller(width, height, short_px), white, notes):
+            if len(item.files) > 1 or pace.wants(time):
+                yield picture
+            if len(item.files) > 1:
+                break
+
+
+class _Pace:
+    """Which frames to keep so that a second has at most `fps` (None: all)."""
+
+    def __init__(self, fps: float | None) -> None:
+        self.fps, self.due = fps, None
+
+    def wants(self, time: float | None) -> bool:
+        if self.fps is None or time is None:
+            return True
+        due = time if self.due is None else self.due
+        if time < due - 1e-6:
+            return False
+        self.due = due + max(1, round((time - due) * self.fps) + 1) / self.fps
+        return True
 
 
 def _smaller(width: int, height: int, short_px: int) -> tuple[int, int]:

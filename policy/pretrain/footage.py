@@ -6,6 +6,7 @@ import bisect
 import hashlib
 import itertools
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import UInt8
 
-from policy.pretrain.listing import find_items
+from policy.pretrain.listing import PLAY, find_items
 from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json
@@ -45,7 +46,7 @@ class Play:
     """
 
     def __init__(self, folder: str | Path) -> None:
-        path = Path(folder) / "frames.npy"
+        path = Path(folder) / PLAY
         self.frames = mapped(path, "make one with python -m envs.demos.play", "c")  # torch warns of arrays it may not write to
         if self.frames.ndim != 5 or self.frames.dtype != np.uint8 or self.frames.shape[-1] != 3 or self.frames.shape[1] < 2 or 0 in self.frames.shape:
             raise BadInput(f"{path}: found {self.frames.dtype} {self.frames.shape}; needs uint8 (clips, frames, h, w, 3) with two frames or more")
@@ -83,12 +84,17 @@ def open_footage(settings: Settings) -> Footage:
     from policy.pretrain.video_folder import VideoFolder
 
     root = Path(settings.data)
-    if (root / "frames.npy").exists():
+    found = find_items(root, settings.image_folders)
+    if (root / PLAY).exists():
+        if found.items:
+            print(f"data={root}: {PLAY} is read; passed over {len(found.items)} videos and pictures beside it ({found.items[0].name} …)", file=sys.stderr)
         return Play(root)
-    parts: dict[str, Footage] = {path.parent.relative_to(root).as_posix(): Play(path.parent) for path in sorted(root.rglob("frames.npy"))}
+    parts: dict[str, Footage] = {path.parent.relative_to(root).as_posix(): Play(path.parent) for path in sorted(root.rglob(PLAY))}
     short_px = settings.stored_px or settings.size or DEFAULT_SIZE
-    if not parts or find_items(root, settings.image_folders):
-        parts[""] = VideoFolder(root, settings.cache, short_px, settings.fps, settings.image_folders, settings.strict, settings.loaders)
+    if not parts or found.items:
+        parts[""] = VideoFolder(
+            root, settings.cache, short_px, settings.fps, strict=settings.strict, threads=settings.loaders, white=settings.white, listing=found
+        )
     return parts[""] if len(parts) == 1 and "" in parts else Joined(parts)
 
 
@@ -99,4 +105,4 @@ def digest(footage: Footage) -> str:
 
 def is_held_out(name: str, share: float) -> bool:
     """Whether a clip is kept for validation: by a hash of its name, so that it is the same clip in every run and however many others there are."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) < share * 2**32
+    return int(hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest()[:8], 16) < share * 2**32

@@ -49,6 +49,7 @@ class Settings:
     stored_px: int | None
     fps: float | None
     image_folders: str
+    white: float | None
     cache: str
     holdout: float
     strict: bool
@@ -79,7 +80,7 @@ class Settings:
         for name in ("micro_batches", "size", "stored_px"):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name))
-        for name in ("lr", "fps", "epochs"):
+        for name in ("lr", "fps", "epochs", "white"):
             value = getattr(self, name)
             if value is not None and not (0 < value < math.inf):
                 raise BadInput(f"{name}={value}: must be above 0")

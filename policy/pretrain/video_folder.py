@@ -11,19 +11,20 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import UInt8
 from msgspec import Meta
 
 from policy.pretrain.decode import Unreadable, frames
-from policy.pretrain.listing import Item, find_items
+from policy.pretrain.listing import Item, Listing, find_items
 from whatwhere.errors import BadInput
 from whatwhere.files import append_row, atomic, clear_leftovers, read_rows, sha256
-from whatwhere.schema import Count
+from whatwhere.look import look
+from whatwhere.schema import Count, Text
 
-DECODER = 1  # another number: decoded otherwise, so not read from the old cache
+DECODER = 2  # another number: decoded otherwise, so not read from the old cache
 OPEN_FILES = 512  # mapped at once
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z", description="32 hexadecimal digits")]
 
@@ -34,13 +35,15 @@ class Decoded(TypedDict):
     stat: Digest
     key: Digest
     shape: tuple[Count, Count, Count]  # t h w
+    notes: NotRequired[list[Text]]  # what of the file is not read
 
 
 class VideoFolder:
     """Footage of a folder (policy.pretrain.footage). `cache` holds a file of raw frames an item, named by what the item's files hold and how they were
-    decoded: whole or absent, shared by runs, and a killed run goes on where it stopped. A file that cannot be read is named and left out.
+    decoded: whole or absent, shared by runs, and a killed run goes on where it stopped. A file that cannot be read is named and left out, one that can be
+    read in part is named; what is no footage is counted. `white`: see `whatwhere.picture`.
 
-    Raises BadInput if nothing is left, and with `strict` at the first such file.
+    Raises BadInput if nothing is left, and with `strict` at the first file that cannot be read whole.
     """
 
     def __init__(
@@ -52,9 +55,15 @@ class VideoFolder:
         image_folders: str = "auto",
         strict: bool = False,
         threads: int = 1,
+        white: float | None = None,
+        listing: Listing | None = None,
     ) -> None:
-        self.folder, self.cache, self.decoding = Path(folder), Path(cache), {"short_px": short_px, "fps": fps, "decoder": DECODER}
-        items = find_items(folder, image_folders)
+        self.folder, self.cache = Path(folder), Path(cache)
+        self.decoding = {"short_px": short_px, "fps": fps, "white": white, "decoder": DECODER}
+        listing = find_items(folder, image_folders) if listing is None else listing
+        items = listing.items
+        if listing.line():
+            print(f"data={folder}: {listing.line()}", file=sys.stderr)
         self.names: list[str] = []
         self.shapes: list[tuple[int, int, int]] = []
         self.keys: list[str] = []
@@ -67,6 +76,11 @@ class VideoFolder:
                 print(f"{line}; left out", file=sys.stderr)
                 self.skipped.append(name)
                 continue
+            for note in found.get("notes", ()):
+                line = f"data={folder}: {name}: read in part ({note})"
+                if strict:
+                    raise BadInput(f"{line}; mend or remove it, or give strict=false to take what there is")
+                print(f"{line}; {found['shape'][0]} frames are taken", file=sys.stderr)
             self.names.append(name)
             self.shapes.append((found["shape"][0], found["shape"][1], found["shape"][2]))
             self.keys.append(found["key"])
@@ -109,24 +123,28 @@ class VideoFolder:
 
     def _row(self, item: Item, by_stat: dict[str, dict[str, Any]], by_key: dict[str, dict[str, Any]]) -> dict[str, Any] | Unreadable:
         try:
+            for path in item.files:
+                look(path, "video" if item.is_film else "picture")
             stats = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in item.files]
             stat = _digest([stats, self.decoding])
             if stat in by_stat:  # the very files seen before: not read again
                 return by_stat[stat]
-            key = _digest([[sha256(path) for path in item.files], item.is_video, self.decoding])
-        except OSError as error:
+            key = _digest([[sha256(path) for path in item.files], item.is_film, self.decoding])
+        except BadInput as error:
             return Unreadable(str(error))
+        except OSError as error:
+            return Unreadable(error.strerror)
         if key in by_key:
             return {**by_key[key], "stat": stat}
-        count, shape = 0, (0, 0)
+        count, shape, notes = 0, (0, 0), []
         try:
             with atomic(self._path(key)) as temporary, temporary.open("wb") as file:
-                for frame in frames(item, **{name: self.decoding[name] for name in ("short_px", "fps")}):
+                for frame in frames(item, **{name: self.decoding[name] for name in ("short_px", "fps", "white")}, notes=notes):
                     file.write(frame.tobytes())
                     count, shape = count + 1, frame.shape[:2]
         except Unreadable as error:
             return error
-        return {"stat": stat, "key": key, "shape": [count, *shape]}
+        return {"stat": stat, "key": key, "shape": [count, *shape], "notes": notes}
 
 
 def _digest(value: Any) -> str:

@@ -64,11 +64,11 @@ def test_videos_sequences_and_pictures_become_clips_and_images(folder: Path, tmp
 
 
 def test_what_is_a_sequence_can_be_said(folder: Path) -> None:
-    assert "frames" in {item.name for item in find_items(folder)}
-    assert {item.name for item in find_items(folder, "images")} >= {f"frames/f_{i}.png" for i in range(8, 12)}
-    (clip,) = (item for item in find_items(folder, "clip") if item.name == "frames")
+    assert "frames" in {item.name for item in find_items(folder).items}
+    assert {item.name for item in find_items(folder, "images").items} >= {f"frames/f_{i}.png" for i in range(8, 12)}
+    (clip,) = (item for item in find_items(folder, "clip").items if item.name == "frames")
     assert [path.stem for path in clip.files] == ["f_8", "f_9", "f_10", "f_11"], "by number, not by letter"
-    assert "photos" in {item.name for item in find_items(folder, "clip")}
+    assert "photos" in {item.name for item in find_items(folder, "clip").items}
 
 
 def test_nothing_is_decoded_twice_and_a_cut_off_cache_is_made_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
