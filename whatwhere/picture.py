@@ -169,7 +169,7 @@ def _sixteen_bits(file: Path | BinaryIO) -> np.ndarray:
         file.seek(0)
     try:
         options = {"format_whitelist": "png_pipe,tiff_pipe", "protocol_whitelist": "file"}
-        with av.open(str(file) if isinstance(file, Path) else file, options=options) as container:
+        with av.open(str(file) if isinstance(file, Path) else file, mode="r", options=options) as container:
             return next(container.decode(video=0)).reformat(format="rgba64le").to_ndarray()
     except (av.error.FFmpegError, StopIteration) as error:
         raise Unreadable(f"16 bits a colour that cannot be decoded ({error})") from None

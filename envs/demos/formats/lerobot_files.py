@@ -17,6 +17,7 @@ from envs.demos.layout import MAX_STEPS
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, sha256
 from whatwhere.look import look
+from whatwhere.picture import DAMAGE, Unreadable, shown
 
 NEEDED = ("episode_index", "length", "tasks", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
 
@@ -156,17 +157,18 @@ class Files:
         if key not in self._videos or self._videos[key].path != self.path / name:
             if key in self._videos:
                 self._videos[key].close()
-            self._videos[key] = VideoFrames(self._verified(name), height, width)
+            self._videos[key] = VideoFrames(self._verified(name), height, width, self.hz)
         return self._videos[key].take(round(begins * self.hz), row["length"])
 
     def _picture(self, index: int, cell: Any, height: int, width: int) -> np.ndarray:
         where = f"{self.path}: {self.name(index)}"
         if not isinstance(cell, dict) or not isinstance(cell.get("bytes"), bytes):
             raise BadInput(f"{where}: a picture is not in the table itself; only those are read")
+        file = io.BytesIO(cell["bytes"])
         try:
-            with Image.open(io.BytesIO(cell["bytes"]), formats=("PNG", "JPEG")) as image:
-                if image.size != (width, height):
+            with Image.open(file, formats=("PNG", "JPEG")) as image:
+                if sorted(image.size) != sorted((width, height)) or (picture := shown(image, file)).shape != (height, width, 3):
                     raise BadInput(f"{where}: a picture is {image.size[1]} × {image.size[0]}, meta/info.json says {height} × {width}")
-                return np.asarray(image.convert("RGB"))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                return picture
+        except (Unreadable, *DAMAGE) as error:
             raise BadInput(f"{where}: a picture is damaged ({error})") from None

@@ -40,6 +40,11 @@ def png(path: Path, numbers: np.ndarray, significant: int | None = None) -> Path
     return path
 
 
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
 def tiff(path: Path, numbers: np.ndarray, **options: Any) -> Path:
     Image.fromarray(numbers).save(path, **options)
     return path
@@ -67,8 +72,8 @@ DEEP: dict[str, tuple[Callable[[Path], Path], np.ndarray]] = {
     "32 bits": (lambda d: tiff(d / "a.tif", (GREY * (2**31 - 1)).astype(np.int32)), GREY),
     "32 bits without a sign": (lambda d: unsigned(d / "a.tif", (GREY * (2**32 - 1)).astype("<u4")), GREY),
     "white is zero": (lambda d: tiff(d / "a.tif", (GREY * 65535).astype(np.uint16), tiffinfo={262: 0}), 1 - GREY),
-    "12-bit PGM": (lambda d: (d / "a.pgm").write_bytes(b"P5 64 48 4095\n" + np.round(GREY * 4095).astype(">u2").tobytes()) and d / "a.pgm", GREY),
-    "12-bit PPM": (lambda d: (d / "a.ppm").write_bytes(b"P6 64 48 4095\n" + np.round(COLOURS * 4095).astype(">u2").tobytes()) and d / "a.ppm", COLOURS),
+    "12-bit PGM": (lambda d: written(d / "a.pgm", b"P5 64 48 4095\n" + np.round(GREY * 4095).astype(">u2").tobytes()), GREY),
+    "12-bit PPM": (lambda d: written(d / "a.ppm", b"P6 64 48 4095\n" + np.round(COLOURS * 4095).astype(">u2").tobytes()), COLOURS),
     "black": (lambda d: png(d / "a.png", GREY * 0), GREY * 0),
 }
 
@@ -153,7 +158,8 @@ def test_photographs_stand_upright(tmp_path: Path, ending: str, orientation: int
     picture = (255 * COLOURS).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(picture).save(tmp_path / f"a.{ending}", exif=exif, **({} if ending == "tif" else {"quality": 100}))
+    options: dict[str, Any] = {} if ending == "tif" else {"quality": 100}
+    Image.fromarray(picture).save(tmp_path / f"a.{ending}", exif=exif, **options)
     turned = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: lambda a: np.swapaxes(a, 0, 1), 6: lambda a: np.rot90(a, -1),
               7: lambda a: np.rot90(np.swapaxes(a, 0, 1), 2), 8: np.rot90}  # fmt: skip
     found = read(tmp_path / f"a.{ending}")[0]
