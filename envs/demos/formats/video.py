@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
-import imageio_ffmpeg
 import numpy as np
 
 from envs.demos.layout import MAX_STEPS
