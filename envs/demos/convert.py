@@ -66,11 +66,11 @@ class Settings:
 
     @property
     def reading(self) -> Reading:
-        return Reading(self.task, self.instruction, self.cameras, self.proprio, self.size, self.draw)
+        return Reading(task=self.task, instruction=self.instruction, cameras=self.cameras, proprio=self.proprio, size=self.size, draw=self.draw)
 
     @property
     def writing(self) -> Writing:
-        return Writing(self.pictures, self.crf, self.valid)
+        return Writing(pictures=self.pictures, crf=self.crf, valid=self.valid)
 
     def content(self) -> dict[str, Any]:
         """What the output depends on, so that the same command finds its own and another is refused."""

@@ -29,8 +29,8 @@ class Reading:
     cameras: tuple[str, ...] | None = None
     proprio: tuple[str, ...] | None = None  # names of observations, joined in this order
     size: int | None = None  # pixels: pictures are cut to their middle square and scaled to it
-    as_is: bool = False  # to look at: actions are let pass in whatever units and of whatever controller they are
     draw: tuple[str, ...] | None = None  # robomimic: cameras to draw from the states, with the file's own model, which is then loaded
+    as_is: bool = False  # to look at: actions are let pass in whatever units and of whatever controller they are
 
 
 @dataclass(frozen=True)

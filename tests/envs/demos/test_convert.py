@@ -311,6 +311,13 @@ def test_bad_input(tmp_path: Path, arguments: list[str], message: str) -> None:
         convert.main(parse("envs.conf", "convert", convert.Settings, [f"src={tmp_path / 'x'}", f"out={tmp_path / 'out'}", *arguments]))
 
 
+def test_every_option_of_the_command_reaches_the_reader() -> None:
+    given = ["task=a", "instruction=b", "cameras=[c]", "proprio=[d]", "size=32", "draw=[e]"]
+    settings = parse("envs.conf", "convert", convert.Settings, ["src=x", "out=y", "to=lerobot", "pictures=video", "crf=3", "valid=0.5", *given])
+    assert settings.reading == Reading(task="a", instruction="b", cameras=("c",), proprio=("d",), size=32, draw=("e",), as_is=False)
+    assert settings.writing == Writing(pictures="video", crf=3, valid=0.5)
+
+
 def test_sources_keep_the_contract(folder: Path, tmp_path: Path) -> None:
     for to in FORMATS:
         source: Source
