@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,7 +69,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     )
 
 
-def _streams(training: dict[str, Any]) -> str | None:
+def _streams(training: Mapping[str, Any]) -> str | None:
     """Which streams the policy looks through: random, or the first digits of their sha256; None for an encoder without."""
     name = training.get("streams")
     if name in (None, "none"):
@@ -88,7 +89,7 @@ def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> No
         raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
 
 
-def _check_starts(settings: Settings, name: str, training: dict[str, Any]) -> None:
+def _check_starts(settings: Settings, name: str, training: Mapping[str, Any]) -> None:
     """Raises BadInput if the evaluation would hold a start of the demonstrations, by seed and episode. (By hash the workers look at every start.)"""
     episodes = range(settings.first, settings.first + settings.episodes)
     shared = sorted(episode for seed, episode in training.get("demo_starts", ()) if seed == settings.seed and episode in episodes)
