@@ -105,7 +105,7 @@ def table(results: dict[str, Any]) -> str:
     if results["relation_rate"] is not None:
         lines.append(("relation right", _percent(results["relation_rate"])))
     if results["freeze_rate"] is not None:
-        lines.append(("stood still ≥ 1 s", f"in {_percent(results['freeze_rate'])} of episodes"))
+        lines.append(("stalled ≥ 1 s", f"in {_percent(results['freeze_rate'])} of episodes"))
     if results["failures"]:
         lines.append(("broken off", ", ".join(f"{reason} {count}" for reason, count in results["failures"].items())))
     width = min(shutil.get_terminal_size((120, 24)).columns, 160)

@@ -9,6 +9,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,6 +55,23 @@ def test_blocks_are_closed() -> None:
         text = page.read_text(encoding="utf-8")
         begins, ends = re.findall(r"<!-- begin:(\S+) -->", text), re.findall(r"<!-- end:(\S+) -->", text)
         assert begins == ends and len(set(begins)) == len(begins), page.name
+
+
+def test_the_first_screen_of_the_readme() -> None:
+    """What it is, a moving picture that loads quickly, a small diagram, and the two commands, before the first heading of a section."""
+    from PIL import Image, ImageSequence
+
+    screen = (ROOT / "README.md").read_text(encoding="utf-8").split("\n## ")[0]
+    (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", screen)
+    assert (ROOT / picture).stat().st_size <= 2e6
+    with Image.open(ROOT / picture) as film:
+        assert film.info["loop"] == 0, "it loops"
+        shown = [np.asarray(frame.convert("L")) for frame in ImageSequence.Iterator(film)]
+    assert len(shown) > 20 and all(frame.mean() > 50 and frame.std() > 20 for frame in shown), "none is black or empty"
+    assert any(f"python -m eval.animate video=outputs/rollout/videos/episode_0.mp4 out={picture}" in page.read_text(encoding="utf-8") for page in PAGES)
+    (diagram,) = re.findall(r"```mermaid\n(.*?)```", screen, re.DOTALL)
+    assert len(diagram.splitlines()) <= 10
+    assert screen.index(picture) < screen.index(diagram) < screen.index("make eval") < screen.index("make test")
 
 
 def code(page: str, word: str) -> str:
@@ -115,8 +133,6 @@ def test_the_ten_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.slow
 def test_the_own_task_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    import numpy as np
-
     import envs
     from envs.experts import expert_class
 

@@ -16,6 +16,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
     notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
+    notes += [f"{title}: {meaning}." for title, meaning in LEGEND.items() if title in shown]
     notes += [f"Unfinished: {entry.folder} has {found}." for entry in entries if (found := unfinished(entry.folder, entry.rows)) is not None]
     if baseline is not None:
         notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons of that task and its conditions.")
@@ -63,10 +64,16 @@ COLUMNS: dict[str, Any] = {
     "p90 cm": lambda r: _number(r["error_cm_p90"]),
     "≤ 1 cm %": lambda r: _percent(r["within_1_cm"]),
     "relation %": lambda r: _percent(r["relation"]),
-    "froze %": lambda r: _percent(r["freeze"]),
+    "stalled %": lambda r: _percent(r["freeze"]),
     "p": lambda r: p_text(r["p"]),
     "p (Holm)": lambda r: p_text(r["p_holm"]),
 }
 
-
+LEGEND = {
+    "streams": "the pre-trained encoder, by its sha256 (random: never trained)",
+    "p90 cm": "90th percentile of the error",
+    "≤ 1 cm %": "episodes with an error of at most 1 cm",
+    "relation %": "episodes that end with the object on the side that was asked for",
+    "stalled %": "episodes in which no joint and no object moved for at least 1 s",
+}
 VARYING = ("perturbation", "demos", "streams", "train seed")

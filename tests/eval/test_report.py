@@ -80,6 +80,8 @@ def test_table_with_baseline(folders):
     text = tables.terminal(table)
     assert "<0.001" in text
     assert "Holm" in text
+    assert "stalled %: episodes in which no joint and no object moved for at least 1 s." in text, "columns are explained under the table"
+    assert "relation %" not in text, "and those that are left out are not"
     assert len({len(line) for line in text.splitlines()[:5]}) == 1, "columns line up"
     read = list(csv.DictReader(io.StringIO(tables.as_csv(table))))
     assert float(read[0]["success"]) == 0.85
