@@ -184,3 +184,14 @@ def test_a_sweep_in_a_folder_that_cannot_be_written(tmp_path: Path, sealed: Call
         assert sorted(path.name for path in (tmp_path / launcher).iterdir()) == ["a-1.txt", "b-1.txt"]
     done = run("greet.run", "-m", "name=a,b", "out=kept", cwd=here, more=GREET)
     one_line(done, 1, "kept", "Read-only file system")
+
+
+def test_a_full_disk_in_a_thread_is_told_once(tmp_path: Path, disk: Callable[[int], Path]) -> None:
+    """TensorBoard writes its curves in a thread of its own."""
+    program = "import sys; from tests.disks import fill; from pathlib import Path; from torch.utils.tensorboard import SummaryWriter\n"
+    program += "from whatwhere.command import command; sys.path.insert(0, 'tests/example'); import greet.run\n"
+    program += "def main(settings):\n    curves = SummaryWriter(sys.argv[1])\n    fill(Path(sys.argv[1]))\n"
+    program += "    for step in range(20000): curves.add_scalar('loss', 1.0, step)\n    curves.close()\n"
+    program += "command('greet.conf', 'run', greet.run.Settings, main, [])"
+    done = subprocess.run([sys.executable, "-c", program, str(disk(64))], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr, done.stderr

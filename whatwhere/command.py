@@ -25,6 +25,7 @@ import os
 import re
 import sys
 import tempfile
+import threading
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from importlib import resources
@@ -32,7 +33,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from whatwhere.disk import why_not_writable
-from whatwhere.errors import BadInput, Failed, outside, positive
+from whatwhere.errors import BadInput, Failed, is_of_this_machine, outside, positive
 from whatwhere.parent import end_with_starter
 from whatwhere.settings import check_keys, first_line, parse, typed
 
@@ -61,6 +62,7 @@ def command(config_module: str, config_name: str, settings: type[T], main: Calla
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     end_with_starter()
+    threading.excepthook = _in_a_thread
     try:
         _check_shadows()
         flags = _flags(arguments, settings)
@@ -103,6 +105,12 @@ def _leave(line: str, code: int) -> typing.NoReturn:
     with contextlib.suppress(OSError):
         print(" ".join(line.split()), file=sys.stderr, flush=True)
     raise SystemExit(code)
+
+
+def _in_a_thread(failure: threading.ExceptHookArgs) -> None:
+    """A full disk that a thread meets, as TensorBoard's, is told by the work that hands it things: not twice, and not as a traceback."""
+    if failure.exc_value is None or not is_of_this_machine(failure.exc_value):
+        threading.__excepthook__(failure)
 
 
 def _silence() -> None:

@@ -47,6 +47,17 @@ def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
         remove(temporary)
 
 
+@contextlib.contextmanager
+def scratch(folder: str | Path) -> Iterator[Path]:
+    """Yields an empty folder in `folder` for what is not to be kept; that of a killed process goes when `folder` is written again."""
+    place = draft(Path(folder) / "scratch")
+    place.mkdir()
+    try:
+        yield place
+    finally:
+        remove(place)
+
+
 def draft(path: Path) -> Path:
     """A name beside `path` for what will be `path` when it is whole (`put`); its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,9 +28,11 @@ from envs.catalogue import RENDERINGS, TASKS
 from envs.demos.motions import BASE_SHARES, MOTIONS, SHARES, Expert
 from envs.demos.workers import workers
 from envs.seeds import DEMONSTRATIONS
+from whatwhere.arrays import ArrayFile
 from whatwhere.command import command, positive
+from whatwhere.disk import check_writable, replace
 from whatwhere.errors import BadInput, choose
-from whatwhere.files import append_row, claim, owned, read_rows, write_json
+from whatwhere.files import append_row, atomic, claim, owned, read_rows, write_json
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
@@ -98,12 +100,14 @@ class Player:
 
     def __init__(self, settings: Settings, cameras: dict[str, tuple[str, ...]]) -> None:
         self.settings, self.cameras = settings, cameras
-        self.arrays = {name: np.load(part(Path(settings.out), name), mmap_mode="r+") for name in settings.arrays()}
+        self.arrays = {name: ArrayFile(part(Path(settings.out), name), shape, kind, keep=True) for name, (shape, kind) in settings.arrays().items()}
         self.stages: dict[str, tuple[TaskEnv, Any]] = {}
 
     def close(self) -> None:
         for env, _ in self.stages.values():
             env.close()
+        for array in self.arrays.values():
+            array.close()
 
     def __call__(self, take: int) -> dict[str, Any]:
         """Plays a take and writes its clips. Returns its row."""
@@ -116,9 +120,9 @@ class Player:
         motion, clips, info = self._play(env, rng, settings.seed, take)
         for camera in range(min(len(env.cameras), settings.clips - first)):
             for name, array in self.arrays.items():
-                array[first + camera] = clips[name][camera]
+                array.write((first + camera,), clips[name][camera])
         for array in self.arrays.values():
-            array.flush()
+            array.sync()
         row = {"take": take, "task": task, "motion": motion, "varied": varied}
         return row | {"cameras": list(env.cameras), "first_clip": first, "init_hash": info["init_hash"]}
 
@@ -217,6 +221,7 @@ def main(settings: Settings) -> None:
         if (folder / "index.json").exists():
             print(f"{settings.clips} clips are in {folder} already")
             return
+        check_writable("out", folder)
         for name, (shape, kind) in settings.arrays().items():
             path = part(folder, name)
             path.parent.mkdir(exist_ok=True)
@@ -228,12 +233,9 @@ def main(settings: Settings) -> None:
 
 
 def _create(path: Path, shape: tuple[int, ...], kind: type) -> None:
-    new = path.with_suffix(".new")
-    array = np.lib.format.open_memmap(new, mode="w+", dtype=kind, shape=shape)
-    if kind is not np.uint8:
-        array[:] = np.nan
-    array.flush()
-    os.replace(new, path)
+    with atomic(path) as new, ArrayFile(new, shape, kind) as array:
+        if kind is not np.uint8:
+            array.fill(np.nan)
 
 
 def play(settings: Settings, folder: Path) -> None:
@@ -274,7 +276,7 @@ def finish(settings: Settings, folder: Path) -> None:
         clips += [{"clip": row["first_clip"] + i, "camera": camera, **common} for i, camera in enumerate(row["cameras"])]
     for name in settings.arrays():
         if part(folder, name).exists():
-            os.replace(part(folder, name), folder / f"{name}.npy")
+            replace(part(folder, name), folder / f"{name}.npy")
     index = settings.content() | {"hz": 20 / settings.stride, "versions": stamp(), "clip_list": clips[: settings.clips]}
     write_json(folder / "index.json", json.loads(json.dumps(index)))
 

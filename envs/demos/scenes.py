@@ -16,6 +16,7 @@ A scene is a function of the settings and its number alone, so the first n of a 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -28,7 +29,9 @@ import numpy as np
 from envs.catalogue import RENDERINGS
 from envs.demos.workers import workers
 from envs.seeds import PROBES
+from whatwhere.arrays import ArrayFile
 from whatwhere.command import command, positive
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import atomic, claim, owned, write_json
 from whatwhere.versions import check_simulator, stamp
@@ -99,6 +102,7 @@ def main(settings: Settings) -> None:
             if (folder / "index.json").exists():
                 print(f"{folder}: there already")
                 continue
+            check_writable("out", folder)
             write_json(folder / "index.json", settings.content(task) | draw(settings, task, folder) | {"versions": stamp()})
             print(f"{folder}: {settings.scenes} scenes and {settings.held_out} held-out ones")
 
@@ -111,9 +115,10 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
     cameras = list(envs.task_class(task).default_cameras)
     count, size = settings.scenes + settings.held_out, settings.size
     labels: dict[str, np.ndarray] = {}
-    part, began, done = folder / ".frames.part.npy", time.monotonic(), 0
-    frames = np.lib.format.open_memmap(part, "w+", np.uint8, (count, len(cameras), 2, size, size, 3))
-    with workers(settings.num_workers, Photographer, settings, task) as submit:
+    began, done, shape = time.monotonic(), 0, (count, len(cameras), 2, size, size, 3)
+    with contextlib.ExitStack() as open_files:
+        frames = open_files.enter_context(ArrayFile(open_files.enter_context(atomic(folder / "frames.npy")), shape, np.uint8))
+        submit = open_files.enter_context(workers(settings.num_workers, Photographer, settings, task))
         waiting, running = iter(range(0, count, BLOCK)), dict[Future[dict[str, np.ndarray]], int]()
         while done < count:
             while len(running) < 2 * settings.num_workers - 1 and (first := next(waiting, None)) is not None:
@@ -121,15 +126,13 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 first, block = running.pop(future), future.result()
                 rows = slice(first, first + len(block["motion"]))
-                frames[rows] = block.pop("frames")
+                frames.write((first,), block.pop("frames"))
                 for name, values in block.items():
                     labels.setdefault(name, np.zeros((count, *values.shape[1:]), values.dtype))[rows] = values
                 done += rows.stop - rows.start
             left = int((time.monotonic() - began) / done * (count - done))
             print(f"\r{task}: scene {done}/{count} · {left // 60}:{left % 60:02d} left ", end="", flush=True)
     print()
-    frames.flush()
-    os.replace(part, folder / "frames.npy")
     with atomic(folder / "labels.npz") as path, path.open("wb") as file:
         np.savez(file, **labels)
     return {"cameras": cameras, "motions": list(MOTIONS)}

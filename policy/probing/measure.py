@@ -6,7 +6,6 @@ import dataclasses
 import hashlib
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +25,9 @@ from policy.storage.stored import locate
 from policy.storage.tensorfile import CONFIG
 from policy.streams import TwoStreamEncoder
 from policy.training.device import choose_device
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import read_json, write_json
+from whatwhere.files import read_json, scratch, write_json
 from whatwhere.schema import Finite, Name, checked
 
 FORMAT = 1  # of the cached figures: one more whenever a probe changes
@@ -190,10 +190,10 @@ def _cached(settings: Settings, what: str, key: list[Any], schema: Any, compute:
     root = Path(settings.cache)
     path = root / f"{hashlib.sha256(json.dumps([FORMAT, *key]).encode()).hexdigest()[:16]}.json"
     if not path.exists():
-        root.mkdir(parents=True, exist_ok=True)
+        check_writable("cache", root)
         began = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=root, prefix=".tokens-") as folder:
-            records = compute(Path(folder))
+        with scratch(root) as folder:
+            records = compute(folder)
         write_json(path, records)
         print(f"{what}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return read_json(path, list[schema])

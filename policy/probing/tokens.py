@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from policy.channels import pair_channels, picture_tensor
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import colour_words
 from policy.streams import TwoStreamEncoder
+from whatwhere.arrays import ArrayFile
 
 # streams → how they are read → arrays whose features lie side by side, (pairs, …) each
 Features = Mapping[str, Mapping[str, tuple[np.ndarray, ...]]]
@@ -35,22 +36,37 @@ def token_features(
     """CLS, average and patches of P, M and the two fused: by `fusion`, or side by side if there is none. Memory maps in `folder` if one is given."""
     training = streams.training
     modules = [module.eval() for module in (streams, fusion) if module is not None]
-    n, d = streams.num_patches, streams.dim
-    stored = {name: _new(folder, name, (len(frames), 1 + n, d)) for name in (("P", "M") if fusion is None else ("P", "M", "fused"))}
-    for begin in range(0, len(frames), batch):
-        channels = pair_channels(torch.from_numpy(frames[begin : begin + batch]).to(device), change)
-        tokens = streams(channels.m, channels.p)
-        values = {"P": torch.cat([tokens.p_cls[:, None], tokens.p_patches], 1), "M": torch.cat([tokens.m_cls[:, None], tokens.m_patches], 1)}
-        if fusion is not None:
-            values["fused"] = fusion(tokens).values
-        for name, value in values.items():
-            stored[name][begin : begin + batch] = value.half().cpu().numpy()
+    parts = _parts(streams, fusion, frames, device, batch, change)
+    if folder is None:
+        every = [values for _, values in parts]
+        stored = {name: np.concatenate([values[name] for values in every]) for name in every[0]}
+    else:
+        shape, names = (len(frames), 1 + streams.num_patches, streams.dim), ("P", "M") if fusion is None else ("P", "M", "fused")
+        with contextlib.ExitStack() as open_files:
+            files = {name: open_files.enter_context(ArrayFile(folder / f"{name}.npy", shape, np.float16)) for name in names}
+            for begin, values in parts:
+                for name, value in values.items():
+                    files[name].write((begin,), value)
+        stored = {name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names}
     for module in modules:
         module.train(training)
     read: dict[str, dict[str, tuple[np.ndarray, ...]]] = {name: _ways(array) for name, array in stored.items()}
     if fusion is None:
         read["fused"] = {way: (*read["P"][way], *read["M"][way]) for way in read["P"]}
     return read
+
+
+def _parts(
+    streams: TwoStreamEncoder, fusion: PixelwiseFusion | None, frames: np.ndarray, device: torch.device | str, batch: int, change: str
+) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    """(number of the first pair, tokens (b, 1 + n, d) by name, CLS first), a batch at a time."""
+    for begin in range(0, len(frames), batch):
+        channels = pair_channels(torch.from_numpy(frames[begin : begin + batch]).to(device), change)
+        tokens = streams(channels.m, channels.p)
+        values = {"P": torch.cat([tokens.p_cls[:, None], tokens.p_patches], 1), "M": torch.cat([tokens.m_cls[:, None], tokens.m_patches], 1)}
+        if fusion is not None:
+            values["fused"] = fusion(tokens).values
+        yield begin, {name: value.half().cpu().numpy() for name, value in values.items()}
 
 
 def pixel_features(frames: UInt8[np.ndarray, "n 2 h w 3"]) -> Features:
@@ -86,9 +102,3 @@ def _ways(tokens: np.ndarray) -> dict[str, tuple[np.ndarray, ...]]:
     """Of tokens (pairs, 1 + n, d), CLS first."""
     average = np.stack([tokens[row, 1:].mean(axis=0, dtype=np.float32) for row in range(len(tokens))])
     return {"patches": (tokens[:, 1:],), "average": (average,), "CLS": (tokens[:, 0],)}
-
-
-def _new(folder: Path | None, name: str, shape: tuple[int, ...]) -> Any:
-    if folder is None:
-        return np.empty(shape, np.float16)
-    return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float16, shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import sys
 import time
@@ -16,8 +17,9 @@ from policy.shapes import StreamTokens
 from policy.storage.mapped import mapped
 from policy.streams import TwoStreamEncoder
 from policy.training.dataset import Demos, shifted
-from whatwhere.errors import BadInput
-from whatwhere.files import owned, read_json, write_json
+from whatwhere.arrays import ArrayFile
+from whatwhere.disk import check_writable
+from whatwhere.files import atomic, owned, read_json, write_json
 
 FIELDS = ("m_cls", "m_patches", "p_cls", "p_patches")
 
@@ -41,17 +43,15 @@ def token_cache(
 ) -> TokenCache:
     """Opens the cache of these streams, demos and shifts under `root`, computing it first if it is not there. Copy 0 is not shifted.
 
-    Raises BadInput if the disk has no room for it.
+    A whole one is used as it is, also where nothing can be written. Raises BadInput where one is to be written and cannot, OSError if the disk is full.
     """
     key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}".encode()).hexdigest()[:16]
     folder = Path(root) / key
-    folder.mkdir(parents=True, exist_ok=True)
-    with owned(folder, wait=True):  # another training that needs the same tokens computes them
+    if not (folder / "index.json").exists():
+        check_writable("cache", root)
+    with owned(folder, wait=True, option="cache"):  # another training that needs the same tokens computes them
         if not (folder / "index.json").exists():
-            try:
-                _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device)
-            except OSError as error:
-                raise BadInput(f"cache={root}: cannot be written ({error.strerror}); choose another cache=") from None
+            _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device)
             write_json(folder / "index.json", {"streams": streams_name, "demos": demos.digest, "shifts": shifts, "reach_px": reach, "seed": seed})
     return TokenCache(folder)
 
@@ -70,7 +70,9 @@ def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarr
     n, d = streams.num_patches, streams.dim
     shapes = {"m_cls": (d,), "m_patches": (n, d), "p_cls": (d,), "p_patches": (n, d)}
     begin, total = time.monotonic(), shifts * samples
-    with _maps(folder, {name: (shifts, samples, cameras, *shape) for name, shape in shapes.items()}) as arrays:
+    with contextlib.ExitStack() as files:
+        drafts = {name: files.enter_context(atomic(folder / f"{name}.npy")) for name in shapes}
+        arrays = {name: files.enter_context(ArrayFile(drafts[name], (shifts, samples, cameras, *shape), np.float16)) for name, shape in shapes.items()}
         for copy in range(shifts):
             for start in range(0, samples, batch):
                 rows = np.arange(start, min(start + batch, samples))
@@ -80,28 +82,8 @@ def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarr
                 tokens = streams(m_channels(prev, curr), p_channels(curr))
                 for name in FIELDS:
                     value = getattr(tokens, name).unflatten(0, (len(rows), cameras))
-                    arrays[name][copy, rows] = value.half().cpu().numpy()
+                    arrays[name].write((copy, start), value.half().cpu().numpy())
             done = (copy + 1) * samples
             left = (time.monotonic() - begin) * (total - done) / done
             print(f"\rcaching tokens: {done}/{total} samples, {left:.0f} s left ", end="", file=sys.stderr, flush=True)
     print(file=sys.stderr)
-
-
-class _maps:
-    """Memory maps written under temporary names and renamed together when all are whole."""
-
-    def __init__(self, folder: Path, shapes: dict[str, tuple[int, ...]]):
-        self.folder, self.shapes = folder, shapes
-
-    def __enter__(self) -> dict[str, np.ndarray]:
-        self.parts = {name: self.folder / f".{name}.part.npy" for name in self.shapes}
-        self.arrays = {name: np.lib.format.open_memmap(self.parts[name], "w+", np.float16, shape) for name, shape in self.shapes.items()}
-        return self.arrays
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        for name, part in self.parts.items():
-            if kind is None:
-                self.arrays[name].flush()  # type: ignore[attr-defined]
-                part.rename(self.folder / f"{name}.npy")
-            else:
-                part.unlink(missing_ok=True)
