@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from policy.training.settings import Settings
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
 
     if settings.demos is None:
         raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
+    check_places(settings)
     demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
     held_out = load_demos(settings.demos, settings.held_out, settings.chunk, after=demos) if settings.held_out else None
     if demos.attrs["task"] != settings.task:
@@ -47,6 +49,17 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
         if needed != found:
             raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; draw them again with envs.demos.render")
     return demos, held_out
+
+
+def check_places(settings: Settings) -> None:
+    """Raises BadInput where a policy cannot be written, or the tokens that it is to be trained on; what is there already can be used."""
+    from policy.encoders import FROM_SCRATCH
+
+    if (settings.folder / "config.json").exists():
+        return
+    check_writable("out", settings.folder)
+    if settings.encoder not in FROM_SCRATCH and not settings.unfreeze and not any(Path(settings.cache).glob("*/index.json")):
+        check_writable("cache", settings.cache)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import os
 from collections.abc import Iterable, Iterator
 
 # What an OSError says of this machine, not of the file that was being read or written
@@ -30,7 +31,8 @@ def outside(error: OSError) -> str | None:
         return None
     place = "" if error.filename is None else f"{error.filename}: "
     full = "; what is finished is kept: make room and give the same command again" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-    return f"{place}{error.strerror or error}{full}"
+    reason = str(error) if error.errno is None else os.strerror(error.errno)  # the system's own words: a library may add a page of its own
+    return f"{place}{reason}{full}"
 
 
 def shown(value: object, most: int = 80) -> str:

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, is_of_this_machine
 
 # bytes of the largest file of each kind that is read
 MOST: Mapping[str, int] = {
@@ -57,6 +57,8 @@ def look(path: str | Path, kind: str) -> int:
     except FileNotFoundError:
         raise Missing(f"{path}: {'is a link to a file that is not there' if os.path.islink(path) else 'no such file'}") from None
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte or a lone surrogate
+        if is_of_this_machine(error):
+            raise
         raise BadInput(f"{path}: cannot be opened ({getattr(error, 'strerror', None) or error})") from None
     if status.st_size > MOST[kind]:
         raise BadInput(f"{path}: {status.st_size} bytes; a {kind} of more than {MOST[kind]} is not read")
@@ -72,6 +74,8 @@ def read(path: str | Path, kind: str) -> bytes:
         with Path(path).open("rb") as file:
             return file.read(size)  # not to its end: some files of /proc have a size of 0 and no end
     except OSError as error:
+        if is_of_this_machine(error):
+            raise
         raise BadInput(f"{path}: cannot be read ({error.strerror})") from None
 
 

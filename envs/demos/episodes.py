@@ -125,7 +125,7 @@ def write_demo(demo: h5py.Group, episode: Episode, arrays: dict[str, np.ndarray]
 
 def read_episode(path: str | Path, frames: bool = True) -> Episode:
     """The episode in a file; without pictures (`frames` None) if frames=False. Raises BadInput, one line, if it is missing, damaged or not valid."""
-    with Hdf5File(Path(path)) as file:
+    with Hdf5File(Path(path)) as file, file.reading():
         return episode_of(SealedDemo(file), frames)
 
 
@@ -148,7 +148,7 @@ def episode_of(demo: SealedDemo, frames: bool = True) -> Episode:
 
 def read_attrs(path: str | Path) -> dict[str, Any]:
     """Only the settings, with `success`, `instruction`, `steps` and `sha256` (of all content): quick, for lists of hashes. Raises BadInput."""
-    with Hdf5File(Path(path)) as file:
+    with Hdf5File(Path(path)) as file, file.reading():
         return header_of(SealedDemo(file))
 
 

@@ -6,16 +6,16 @@ import mmap
 import os
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import h5py
 import numpy as np
 
 from envs.demos.layout import num_bytes
-from whatwhere.errors import BadInput
+from whatwhere.disk import HELD
+from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.look import look
 
 MAX_TEXT, MAX_NAMES = 16 << 20, 100_000  # bytes; things in a group
@@ -27,7 +27,7 @@ FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, O
 
 
 class Hdf5File:
-    """`path` opened for reading; within the `with`, whatever HDF5 stumbles over becomes BadInput, one line that names the file."""
+    """`path` opened for reading; a context manager. What is done with it belongs into `reading()`. Raises BadInput, one line that names the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -36,17 +36,25 @@ class Hdf5File:
         look(self.path, "HDF5 file")
         try:
             check_heaps(self.path)
-            self.file = h5py.File(self.path, "r")
+            self.file = _opened(self.path)
         except FAULTS as error:
+            if is_of_this_machine(error):
+                raise
             raise BadInput(f"{self.path}: not a whole HDF5 file ({short(error)})") from None
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError, RuntimeError):  # of a file that is only read nothing is lost
             self.file.close()
-        except (OSError, RuntimeError) as late:
-            error = error or late
-        if isinstance(error, FAULTS):
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within it, what HDF5 stumbles over is the file's damage, BadInput, so nothing else is to be done there. What ails the machine stays what it is."""
+        try:
+            yield
+        except FAULTS as error:
+            if is_of_this_machine(error):
+                raise
             raise BadInput(f"{self.path}: damaged ({short(error)})") from None
 
     def has(self, place: h5py.Group, name: str) -> bool:
@@ -109,6 +117,19 @@ class Hdf5File:
         return array
 
 
+def _opened(path: Path) -> h5py.File:
+    """The file under a lock against those who write it; without one where the file system has none. Raises BadInput if another program has it."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        if "unable to lock" not in str(error) and "open for write" not in str(error):
+            raise
+        if error.errno in HELD or error.errno is None:
+            hint = "another program has it open for writing, or was ended before it had closed it"
+            raise BadInput(f"{path}: {hint} ({short(error)}); try again when that is done") from None
+    return h5py.File(path.open("rb"), "r")  # not by locking=False, which HDF5_USE_FILE_LOCKING overrules
+
+
 def check_heaps(path: Path) -> None:
     """Walks the global heaps, where texts of free length lie: HDF5 2.0 does the same without end if the free space in one says it has no size.
 
@@ -144,4 +165,5 @@ def limited_memory() -> Iterator[None]:
 
 
 def short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__
+    """What an error says, on one line; whole, unless it is longer than anything that a library says by itself."""
+    return " ".join(str(error).split())[:600] or type(error).__name__

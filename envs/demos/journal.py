@@ -6,7 +6,6 @@ they can be drawn again from the states.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import threading
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from whatwhere.disk import sync
+from whatwhere.files import atomic
 from whatwhere.look import Missing, look
 
 SYNC_S = 0.5  # a process that is killed loses nothing that was written; a machine that loses its power loses at most what is not synced
@@ -25,25 +26,32 @@ class Journal:
 
     def __init__(self, path: Path, header: dict[str, Any], rows: list[dict[str, Any]] | None = None) -> None:
         """Begins a new journal, with `rows` that were recovered from an old one. Raises OSError, and then an old one is still there."""
-        self.path = path
-        draft = path.with_name(f".{path.name}.{os.getpid()}-0.tmp")
-        self._file = os.open(draft, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
-        self._size, self._dirty, self._closed = 0, threading.Event(), threading.Event()
-        try:
-            for row in (header, *(rows or ())):
-                self._write(row)
-            os.fsync(self._file)
-            os.replace(draft, path)
-        except OSError:
-            os.close(self._file)
-            draft.unlink(missing_ok=True)
-            raise
+        self.path, self._size, self._unsynced = path, 0, list[bytes]()
+        self._dirty, self._closed = threading.Event(), threading.Event()
+        self._lost: OSError | None = None  # why what was written is not on the disk
+        self._is_torn = False
+        with atomic(path) as new:
+            self._file = os.open(new, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o644)
+            try:
+                for row in (header, *(rows or ())):
+                    self._write(_line(row))
+            finally:
+                os.close(self._file)
+        self._file = os.open(path, os.O_WRONLY)
+        os.lseek(self._file, self._size, os.SEEK_SET)
         self._syncer = threading.Thread(target=self._sync, daemon=True)
         self._syncer.start()
 
     def add(self, row: dict[str, Any]) -> None:
-        """Appends one row. Raises OSError (no space left) if it could not be written whole."""
-        self._write(row)
+        """Appends one row. Raises OSError (no space left) if it could not be written whole, or if what was written before did not reach the disk."""
+        if self._lost is not None:
+            error, self._lost, self._is_torn = self._lost, None, True
+            raise error
+        if self._is_torn:
+            self._write_again()
+        line = _line(row)
+        self._write(line)
+        self._unsynced.append(line)
         self._dirty.set()
 
     def close(self) -> None:
@@ -59,9 +67,7 @@ class Journal:
         self.close()
         self.path.unlink(missing_ok=True)
 
-    def _write(self, row: dict[str, Any]) -> None:
-        text = json.dumps(row, allow_nan=False).encode()
-        line = b"%08x %s\n" % (crc32(text), text)
+    def _write(self, line: bytes) -> None:
         written = 0
         try:
             while written < len(line):
@@ -72,14 +78,32 @@ class Journal:
             raise
         self._size += written
 
+    def _write_again(self) -> None:
+        """Everything since the last time that the disk had it all: of a disk that says that it lost something, nobody knows what."""
+        lines = list(self._unsynced)
+        self._size -= sum(map(len, lines))
+        os.lseek(self._file, self._size, os.SEEK_SET)
+        self._write(b"".join(lines))
+        self._is_torn = False
+        self._dirty.set()
+
     def _sync(self) -> None:
         """Beside the control loop, which must not wait for the disk."""
         while self._dirty.wait():
             self._dirty.clear()
-            with contextlib.suppress(OSError):  # a disk that does not sync shows when the next line is written
-                os.fdatasync(self._file)
+            count = len(self._unsynced)
+            try:
+                sync(self._file)
+                del self._unsynced[:count]
+            except OSError as error:  # told when the next line is to be written
+                self._lost = error
             if self._closed.wait(SYNC_S):
                 return
+
+
+def _line(row: dict[str, Any]) -> bytes:
+    text = json.dumps(row, allow_nan=False).encode()
+    return b"%08x %s\n" % (crc32(text), text)
 
 
 def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from envs.demos.episodes import NAME, read_attrs
+from whatwhere.disk import replace
 from whatwhere.errors import BadInput
 from whatwhere.files import append_row, read_rows, write_text
 
@@ -87,19 +87,18 @@ class Starts:
         if not self.rows:
             return None
         row = self.rows[-1]
-        number = sum(known["success"] for known in self.rows[:-1])
+        number, target = sum(known["success"] for known in self.rows[:-1]), next_free(folder)
+        target.parent.mkdir(exist_ok=True)
         write_text(self.book, "".join(json.dumps(known, ensure_ascii=False) + "\n" for known in self.rows[:-1]))
         self.rows.pop()
         if row["success"] and row["episode"] not in self.lost:
-            target = next_free(folder)
-            target.parent.mkdir(exist_ok=True)
-            os.replace(self.folder / f"episode_{number}.hdf5", target)
+            replace(self.folder / f"episode_{number}.hdf5", target)
         elif row["success"]:
             self.lost.remove(row["episode"])
         return row
 
     def _rename(self, start: int, number: int) -> None:
-        os.replace(self.draft(self.folder, start), self.folder / f"episode_{number}.hdf5")
+        replace(self.draft(self.folder, start), self.folder / f"episode_{number}.hdf5")
 
     def _book(self, row: dict[str, Any]) -> None:
         append_row(self.book, row)

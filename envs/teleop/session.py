@@ -259,7 +259,11 @@ class Session:
         self._to_next_start("Discarded: the same start again.")
 
     def _undo(self) -> None:
-        row = self.starts.undo(self.folder / UNDONE)
+        try:
+            row = self.starts.undo(self.folder / UNDONE)
+        except OSError as error:  # a full disk: the start counts as it did
+            self._say_here(f"NOT undone ({error.strerror or error}): make room and undo again.", problem=True)
+            return
         if row is None:
             self._say_here("There is nothing to undo.")
             return

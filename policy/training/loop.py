@@ -28,6 +28,7 @@ from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from policy.training.settings import Settings
 from policy.transforms import Affine
+from whatwhere.disk import check_writable
 from whatwhere.files import claim, owned
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
@@ -52,6 +53,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         if (out / "config.json").exists():
             print(f"{out}: already trained")
             return out
+        check_writable("out", out)
         torch.manual_seed(settings.seed)
         policy = build(_config(settings, demos, stream_config), streams).to(device)
         proprio = Affine.of(demos.proprio)
@@ -73,7 +75,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
             normalisation={"proprio": proprio, "actions": Affine.identity(demos.chunks.shape[-1])},
             training=_record(settings, demos, streams_name, steps, seconds) | told,
         )
-        (out / STATE).unlink()  # nothing is left to resume
+        (out / STATE).unlink(missing_ok=True)  # nothing is left to resume
         return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, TypedDict
@@ -12,7 +13,7 @@ from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed, is_of_this_machine
 from whatwhere.files import atomic
 from whatwhere.look import Missing, look
 from whatwhere.schema import checked
@@ -29,13 +30,17 @@ class Told(TypedDict):
 
 
 def save_state(path: str | Path, step: int, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer, note: dict[str, Any] | None = None) -> None:
-    """Writes everything that `load_state` needs to go on bit-exactly after `step`."""
+    """Writes everything that `load_state` needs to go on bit-exactly after `step`. Raises OSError (no space left); the state before is still there."""
     tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in module.state_dict().items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{index}/{key}": torch.as_tensor(value) for key, value in state.items()}
     tensors = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"step": str(step), "note": json.dumps(note or {})})
+        try:
+            save_file(tensors, temporary, metadata={"step": str(step), "note": json.dumps(note or {})})
+        except SafetensorError as error:  # which hides what the system said
+            code = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(code[1]), os.strerror(int(code[1])), str(path)) if code else Failed(f"{path}: cannot be written ({error})") from None
 
 
 def load_state(path: str | Path, modules: dict[str, torch.nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, dict[str, Any]]:
@@ -52,6 +57,8 @@ def load_state(path: str | Path, modules: dict[str, torch.nn.Module], optimizer:
         for name, module in modules.items():
             module.load_state_dict({key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")})
     except (SafetensorError, RuntimeError, OSError) as error:
+        if is_of_this_machine(error):  # then the state is sound, and not to be deleted
+            raise
         raise BadInput(f"{path}: cannot be resumed from ({str(error).splitlines()[0]}); delete it to start again") from None
     told = checked(meta, Told, f"{path}: metadata")
     note = checked(parse(told["note"], f"{path}: note"), dict[str, Any], f"{path}: note")

@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from tests.disks import one_line, run
+from tests.disks import ROOT, one_line, run
 from tests.policy import test_finetune
 from tests.policy.test_finetune import settings
 
 demos = test_finetune.demos  # the fixture
 
 
-def finetune(demos: Path, out: Path, cwd: Path | None = None, **changes: Any) -> subprocess.CompletedProcess[str]:
+def finetune(demos: Path, out: Path, cwd: Path = ROOT, **changes: Any) -> subprocess.CompletedProcess[str]:
     words = dataclasses.asdict(settings(demos, out, **changes)) | changes
     given = [f"{key}={'null' if value is None else value}" for key, value in words.items()]
-    return run("policy.finetune", *given, **({"cwd": cwd} if cwd else {}))
+    return run("policy.finetune", *given, cwd=cwd)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def recognises(path: Path) -> bool:
 def _is_robomimic(path: Path) -> bool:
     """Whether an `episode_<i>.hdf5` holds more demonstrations than one, or none of ours: then it is a robomimic file of that name."""
     try:
-        with Hdf5File(path) as file:
+        with Hdf5File(path) as file, file.reading():
             data = file.hard("data", h5py.Group)
             return file.names(data) != ["demo_0"] or "whatwhere" not in file.hard("data/demo_0", h5py.Group).attrs
     except BadInput:

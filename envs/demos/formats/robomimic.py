@@ -11,6 +11,7 @@ import contextlib
 import itertools
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,6 +29,7 @@ from envs.demos.formats.robot_state import robot_state
 from envs.demos.hdf5 import Hdf5File, limited_memory
 from envs.demos.layout import MAX_BYTES, MAX_STEPS, num_bytes
 from envs.demos.reader import SealedDemo
+from envs.demos.sink import Sink
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import atomic
 
@@ -49,23 +51,22 @@ class Source:
         self.path, self.reading, self.file = path, reading, Hdf5File(path)
 
     def __enter__(self) -> Self:
-        self.file.__enter__()
-        try:
-            data = self.file.hard("data", h5py.Group)
-            self.demos = sorted((name for name in self.file.names(data) if DEMO.fullmatch(name)), key=lambda name: int(name[5:]))
-            if not self.demos:
-                raise BadInput(f"{self.path}: data: holds no demonstrations (demo_<i>)")
-            for one, other in itertools.pairwise(self.demos):
-                if int(one[5:]) == int(other[5:]):
-                    raise BadInput(f"{self.path}: data: {one} and {other} have one number")
-            self.masks = self._masks()
-        except BaseException as error:
-            self.file.__exit__(type(error), error, None)
-            raise
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(self.file)
+            with self.file.reading():
+                data = self.file.hard("data", h5py.Group)
+                self.demos = sorted((name for name in self.file.names(data) if DEMO.fullmatch(name)), key=lambda name: int(name[5:]))
+                if not self.demos:
+                    raise BadInput(f"{self.path}: data: holds no demonstrations (demo_<i>)")
+                for one, other in itertools.pairwise(self.demos):
+                    if int(one[5:]) == int(other[5:]):
+                        raise BadInput(f"{self.path}: data: {one} and {other} have one number")
+                self.masks = self._masks()
+            self._opened = opened.pop_all()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self.file.__exit__(*error)
+        self._opened.close()
 
     def __len__(self) -> int:
         return len(self.demos)
@@ -74,13 +75,19 @@ class Source:
         return self.demos[index]
 
     def header(self, index: int) -> dict[str, Any]:
-        if self._is_ours(index):
-            return header_of(SealedDemo(self.file, self.demos[index]))
-        episode = self._foreign(index, frames=False)
+        with self.file.reading():
+            if self._is_ours(index):
+                return header_of(SealedDemo(self.file, self.demos[index]))
+            episode = self._foreign(index, frames=False)
         return {**episode.attrs, "success": episode.success, "instruction": episode.instruction, "steps": len(episode)}
 
     def episode(self, index: int) -> Episode:
-        return episode_of(SealedDemo(self.file, self.demos[index])) if self._is_ours(index) else self._foreign(index)
+        with self.file.reading():
+            if self._is_ours(index):
+                return episode_of(SealedDemo(self.file, self.demos[index]))
+            episode = self._foreign(index, frames=not self.reading.draw)
+            has_states = self.file.has(self.file.hard(f"data/{self.demos[index]}", h5py.Group), "states")
+        return self._drawn(index, episode, has_states) if self.reading.draw else episode
 
     def _is_ours(self, index: int) -> bool:
         return "whatwhere" in self.file.hard(f"data/{self.demos[index]}", h5py.Group).attrs
@@ -125,7 +132,7 @@ class Source:
         actions, settings = self._acting(where, actions, self._json(demo.parent, "env_args"))
         settings |= {"cameras": list(cameras), "proprio": list(keys), "masks": [mask for mask, names in self.masks.items() if name in names]}
         settings |= {"model_file": file.text(demo, "model_file") if "model_file" in demo.attrs else ""}
-        pictures = self._pictures(name, cameras, states, len(actions), settings["model_file"]) if frames else None
+        pictures = self._pictures(name, cameras, len(actions)) if frames else None
         settings |= {} if pictures is None else {"size": pictures.shape[2]}
         instruction = self.reading.instruction or self._lang(demo, where) or settings["task"].rpartition("/")[2].replace("_", " ")
         states = np.arange(len(actions))[:, None] / settings["control_hz"] if states is None else states.astype(np.float64)  # without: time alone, in seconds
@@ -165,15 +172,20 @@ class Source:
             raise BadInput(f"{self.path}: {name}/dones: needs 0 or 1, found {dones[~np.isin(dones, (0, 1))][0]}")
         return bool(rewards.max() >= 1)
 
-    def _pictures(self, name: str, cameras: tuple[str, ...], states: np.ndarray | None, steps: int, model: str) -> np.ndarray:
-        """(t, cameras, size, size, 3): read, or drawn if that was asked for."""
-        where = f"{self.path}: {name}"
-        if not self.reading.draw:
-            return np.stack(fitted(where, [scaled_to(self._array(name, f"obs/{c}_image", steps, 4), self.reading.size) for c in cameras]), axis=1)
-        if states is None or not model:
-            raise BadInput(f"{where}: draw={','.join(cameras)}: needs states and model_file, which it lacks")
-        with contextlib.closing(Drawer(model, cameras, self.reading.size or DRAWN_SIZE, f"{where}: model_file")) as drawer:
-            return drawer.draw(states)
+    def _pictures(self, name: str, cameras: tuple[str, ...], steps: int) -> np.ndarray:
+        """(t, cameras, size, size, 3)."""
+        pictures = [scaled_to(self._array(name, f"obs/{camera}_image", steps, 4), self.reading.size) for camera in cameras]
+        return np.stack(fitted(f"{self.path}: {name}", pictures), axis=1)
+
+    def _drawn(self, index: int, episode: Episode, has_states: bool) -> Episode:
+        """With pictures that are drawn from the states; where that goes wrong, the file is not at fault. Raises BadInput."""
+        where, model = f"{self.path}: {self.demos[index]}", str(episode.attrs["model_file"])
+        assert self.reading.draw is not None
+        if not has_states or not model:
+            raise BadInput(f"{where}: draw={','.join(self.reading.draw)}: needs states and model_file, which it lacks")
+        with contextlib.closing(Drawer(model, self.reading.draw, self.reading.size or DRAWN_SIZE, f"{where}: model_file")) as drawer:
+            frames = drawer.draw(episode.states)
+        return replace(episode, frames=frames, attrs=episode.attrs | {"size": frames.shape[2]})
 
     def _array(self, demo: str, key: str, steps: int | None, ndim: int | None = None) -> np.ndarray:
         """A dataset of numbers with one row a step."""
@@ -214,10 +226,11 @@ def write(out: Path, source: AnySource, writing: Writing, content: dict[str, Any
         _check_same(out, content)
         return
     first, masks = None, {}
-    with atomic(out) as temporary, h5py.File(temporary, "w") as file:
+    with atomic(out) as temporary, Sink(temporary) as sink, h5py.File(sink, "w") as file:
         data = file.create_group("data")
         total = 0
         for index, episode in enumerate(episodes(source)):
+            sink.check()
             demo = data.create_group(f"demo_{index}")
             env_args = write_demo(demo, episode, checked_arrays(Path(source.name(index)), episode), env_args=demo)
             for key, values in robot_state(str(episode.attrs.get("model_file", "")), episode.states).items():
@@ -241,7 +254,7 @@ def _part(index: int, valid: float) -> str:
 
 
 def _check_same(out: Path, content: dict[str, Any]) -> None:
-    with Hdf5File(out) as file:
+    with Hdf5File(out) as file, file.reading():
         data = file.hard("data", h5py.Group)
         if CLAIM not in data.attrs or json.loads(file.text(data, CLAIM)) != json.loads(json.dumps(content)):
             raise BadInput(f"out={out}: holds other demonstrations, or was written with other settings; choose another out=")

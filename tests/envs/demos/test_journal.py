@@ -8,6 +8,8 @@ import random
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 from envs.demos import journal
 from envs.demos.journal import Journal
+from tests.disks import fill
 
 HEADER = {"seed": 0, "start": 3}
 
@@ -93,6 +96,56 @@ def test_a_journal_that_cannot_be_begun_leaves_the_old_one(tmp_path: Path, monke
         Journal(tmp_path / "journal", HEADER, [row(0), row(1)])
     assert journal.read(tmp_path / "journal") == (HEADER, [row(0)])
     assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+
+
+def test_a_disk_that_fills_loses_no_row_that_it_told_of(disk: Callable[[int], Path]) -> None:
+    folder = disk(64)
+    one, told = Journal(folder / "journal", HEADER), []
+    fill(folder, leave=20_000)
+    with pytest.raises(OSError, match="No space left"):  # noqa: PT012
+        for step in range(10_000):
+            one.add(row(step))
+            told.append(row(step))
+    assert told and journal.read(folder / "journal") == (HEADER, told)
+    (folder / "ballast").unlink()
+    one.add(row(-1))
+    assert journal.read(folder / "journal") == (HEADER, [*told, row(-1)])
+    one.close()
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_a_disk_that_says_late_that_it_lost_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """As a share does when it is full: writing succeeds, syncing does not."""
+    one, deadline = Journal(tmp_path / "journal", HEADER), time.monotonic() + 20
+
+    def fails(handle: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", fails)
+    one.add(row(0))
+    while one._lost is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    with pytest.raises(OSError, match=os.strerror(code)):
+        one.add(row(1))
+    content = (tmp_path / "journal").read_bytes()
+    (tmp_path / "journal").write_bytes(content[:-10] + bytes(10))  # what the disk lost
+    monkeypatch.undo()
+    one.add(row(1))
+    one.close()
+    assert journal.read(tmp_path / "journal") == (HEADER, [row(0), row(1)])
+
+
+def test_a_disk_that_cannot_sync_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(handle: int) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(os, "fsync", refuses)
+    one = Journal(tmp_path / "journal", HEADER)
+    for step in range(3):
+        one.add(row(step))
+    one.close()
+    assert one._lost is None and journal.read(tmp_path / "journal") == (HEADER, [row(step) for step in range(3)])
 
 
 def test_a_killed_process_loses_no_row_that_it_told_of(tmp_path: Path) -> None:
