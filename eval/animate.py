@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from whatwhere.command import command
 from whatwhere.errors import BadInput, positive
@@ -55,7 +55,7 @@ def frames(video: Path, width: int, hz: float) -> tuple[list[Image], float]:
     from whatwhere.film import Film
     from whatwhere.picture import Unreadable
 
-    found: list[Image.Image] = []
+    found: list[Any] = []
     try:
         with Film(video) as film:
             rate = film.stream.average_rate or Fraction(25)

@@ -61,7 +61,7 @@ COLUMNS: dict[str, Any] = {
     "episodes": lambda r: str(r["episodes"]),
     "success %": lambda r: f"{_percent(r['success'])} [{_percent(r['success_low'])}, {_percent(r['success_high'])}]",
     "error cm (median)": lambda r: _with_interval(r["error_cm_median"], r["error_cm_low"], r["error_cm_high"]),
-    "p90 cm": lambda r: _number(r["error_cm_p90"]),
+    "error cm (p90)": lambda r: _number(r["error_cm_p90"]),
     "≤ 1 cm %": lambda r: _percent(r["within_1_cm"]),
     "relation %": lambda r: _percent(r["relation"]),
     "stalled %": lambda r: _percent(r["freeze"]),
@@ -71,8 +71,6 @@ COLUMNS: dict[str, Any] = {
 
 LEGEND = {
     "streams": "the pre-trained encoder, by its sha256 (random: never trained)",
-    "p90 cm": "90th percentile of the error",
-    "≤ 1 cm %": "episodes with an error of at most 1 cm",
     "relation %": "episodes that end with the object on the side that was asked for",
     "stalled %": "episodes in which no joint and no object moved for at least 1 s",
 }

@@ -69,7 +69,7 @@ def spans(summaries: Sequence[Summary]) -> list[str]:
             lines.append(f"{summary.name}: idle for {summary.idle[1]} steps from step {summary.idle[0]}: a policy may learn to stop there")
         for camera, (first, count) in summary.frozen.items():
             if count >= least:
-                lines.append(f"{summary.name}: {camera} shows the same picture for {count} steps from step {first} while the robot is told to move")
+                lines.append(f"{summary.name}: {camera} shows the same picture for {count} steps from step {first} while the robot is commanded to move")
     return lines
 
 
