@@ -39,7 +39,7 @@ class VideoPrediction(nn.Module):
 
     hidden: share of M's patches that the prediction does not see. unknown: share of samples that see nothing of M, not even its CLS: what can be
     said without change. blind: share of moving samples decoded without the image encoder (static ones always are); with 1 there is none.
-    words: weight of the colour words, an error of 1 being that of always telling the mean. perceptual: weight of the perceptual distance.
+    words: weight of the colour words, an error of 1 being that of always predicting the mean. perceptual: weight of the perceptual distance.
     image_encoder: a timm model, from random weights or from `image_weights` (.safetensors).
     Raises BadInput.
     """
@@ -121,7 +121,7 @@ class VideoPrediction(nn.Module):
         return self.decoder(fused.placed, fused.pooled[:, 0], features, seen if features else None)
 
     def _words_error(self, told: Float[Tensor, "b n words"], *pictures: Float[Tensor, "b 3 h w"]) -> Float[Tensor, ""]:
-        """Squared error over the variance of each word of the pictures: 1 for always telling the mean."""
+        """Squared error over the variance of each word of the pictures: 1 for always predicting the mean."""
         true = torch.cat([colour_words(picture, self.streams.grid) for picture in pictures], -1)
         return ((told.float() - true).square() / true.var((0, 1)).clamp(min=RARE)).mean()
 

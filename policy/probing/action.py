@@ -73,7 +73,7 @@ def action_probe(features: Features, data: Actions) -> list[dict[str, Any]]:
 
 
 def scores(predicted: np.ndarray, data: Actions) -> dict[str, float]:
-    """R² against always saying the mean of the held-out actions; errors in the action's own units."""
+    """R² against always predicting the mean of the held-out actions; errors in the action's own units."""
     truth = data.actions[data.num_fit :]
     left = np.square(predicted - truth).sum(axis=0) / np.square(truth - truth.mean(axis=0)).sum(axis=0)
     error = np.abs(predicted - truth).mean(axis=0)
@@ -82,5 +82,5 @@ def scores(predicted: np.ndarray, data: Actions) -> dict[str, float]:
 
 
 def guess(data: Actions) -> dict[str, float]:
-    """The scores of always saying the mean action."""
+    """The scores of always predicting the mean action."""
     return scores(np.broadcast_to(data.actions[: data.num_fit].mean(axis=0), (len(data.actions) - data.num_fit, data.actions.shape[1])), data)

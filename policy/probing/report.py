@@ -26,7 +26,7 @@ def xy_text(task: str, records: Sequence[dict[str, Any]], guess_cm: float) -> st
         others = (cells["average"], cells["CLS"], cells["keypoints"], _number(patches.get("effective_rank"), 0))
         lines.append((f"{source} {streams}", cells["patches"], interval, _number(patches.get("median_moved_cm")), *others))
     text = aligned(lines)
-    text += f"\nmedian distance in cm of {first['held_out']} held-out scenes, after {first['fit']}; always saying the mean place: {guess_cm:.2f}"
+    text += f"\nmedian distance in cm of {first['held_out']} held-out scenes, after {first['fit']}; always predicting the mean position: {guess_cm:.2f}"
     return "\n".join([text, *_verdict(found)])
 
 

@@ -64,5 +64,5 @@ def errors(predicted: np.ndarray, scenes: Scenes) -> dict[str, float | None]:
 
 
 def guess(scenes: Scenes) -> dict[str, float | None]:
-    """The errors of always saying the mean place."""
+    """The errors of always predicting the mean position."""
     return errors(np.broadcast_to(scenes.xy_cm[: scenes.num_fit].mean(axis=0), (len(scenes) - scenes.num_fit, 2)), scenes)

@@ -1,4 +1,4 @@
-"""Pictures of phases 2 and 3 (spec A8): where the change is, and how well the actions are told."""
+"""Pictures of phases 2 and 3 (spec A8): where the change is, and how well the actions are predicted."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def draw_change(path: Path, encoder: ChangeEncoder, now: UInt8[np.ndarray, "b h 
 
 
 def draw_actions(path: Path, predicted: Float[Tensor, "b k a"], target: Float[Tensor, "b k a"], count: int = 7) -> None:
-    """Told against true, a panel for each of the first `count` numbers of an action."""
+    """Predicted against true, a panel for each of the first `count` numbers of an action."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -49,14 +49,14 @@ def draw_actions(path: Path, predicted: Float[Tensor, "b k a"], target: Float[Te
     figure, axes = plt.subplots(1, count, figsize=(1.9 * count, 2.3), squeeze=False)
     names = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
     for number, axis in enumerate(axes[0]):
-        true, told = target[..., number].flatten().numpy(), predicted[..., number].flatten().numpy()
+        true, guess = target[..., number].flatten().numpy(), predicted[..., number].flatten().numpy()
         known = ~np.isnan(true)
         axis.plot([-1, 1], [-1, 1], color="0.7", linewidth=1)
-        axis.scatter(true[known], told[known], s=3, alpha=0.3)
+        axis.scatter(true[known], guess[known], s=3, alpha=0.3)
         axis.set_title(names[number] if number < len(names) else str(number), fontsize=9)
         axis.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xlabel="true")
         axis.tick_params(labelsize=7)
-    axes[0, 0].set_ylabel("told")
+    axes[0, 0].set_ylabel("predicted")
     _save(figure, path)
 
 

@@ -39,7 +39,7 @@ PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execu
 def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) -> Path:
     """Trains and saves a checkpoint in `settings.folder`, and returns that folder. A finished run is left as it is.
 
-    Of `held_out` the error of the actions is told, and nothing else is done with it.
+    `held_out` is for measuring the error of the actions alone.
     """
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
@@ -179,11 +179,11 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
 def _told(unseen: Samples, policy: Policy, demos: Demos) -> dict[str, Any]:
     """How far the actions are from those of held-out demonstrations, number by number, and how far the median action of `demos` is; printed, too.
 
-    What a policy tells no better than a median it has not learnt to see.
+    A number that is predicted no better than by its median has not been learnt.
     """
     errors = unseen.error(policy)
     median = np.abs(unseen.demos.chunks[:, 0] - np.median(demos.chunks[:, 0], axis=0)).mean(0)
-    for name, values in (("the policy", errors), ("always the median of the demonstrations", median)):
+    for name, values in (("the policy", errors), ("always predicting the median", median)):
         print(f"held out, error of each number of the action, {name}: " + " ".join(f"{value:.3f}" for value in values))
     told = {"error_by_number": errors, "error_by_number_of_median": median}
     lists = {f"held_out_{name}": [round(float(value), 4) for value in values] for name, values in told.items()}

@@ -27,7 +27,7 @@ class Summary:
     is_binary: np.ndarray  # (a,): nothing but -1, 0 and 1 was used, as of a gripper
     saturated: np.ndarray  # (a,): share of steps at the end of the range
     idle: tuple[int, int] | None  # the longest span in which nothing was asked for
-    frozen: dict[str, tuple[int, int]]  # by camera: the longest span of equal pictures while the robot was told to move
+    frozen: dict[str, tuple[int, int]]  # by camera: the longest span of equal pictures while the robot was commanded to move
     first_state: np.ndarray  # (n,)
     sheet: np.ndarray  # (cameras, pictures, h, w, 3)
 

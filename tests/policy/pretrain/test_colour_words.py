@@ -77,7 +77,7 @@ def test_tokens_learn_to_tell_them():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert figures["words_p"] < 0.5 and figures["words_fused"] < 0.5, "1 would be always telling the mean"
+    assert figures["words_p"] < 0.5 and figures["words_fused"] < 0.5, "1 would be always predicting the mean"
     assert 0.1 < gradient_share(streams) < 0.9
 
 
