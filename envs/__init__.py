@@ -48,7 +48,7 @@ def make(
         prepare_gl()  # before mujoco is imported, which loads the back-end that MUJOCO_GL names
     if is_gymnasium(task):
         if perturbation is not None:
-            raise BadInput(f"perturbation={perturbation}: {task} has no light, camera or table of ours; leave it out")
+            raise BadInput(f"perturbation={perturbation}: a gymnasium environment cannot be perturbed; leave it out")
         from envs.foreign.gymnasium_env import GymnasiumEnv
 
         return GymnasiumEnv(task, **options)

@@ -181,5 +181,5 @@ def _possible(task: str, robosuite_class: type, perturbation: str | None) -> str
     if perturbation is not None:
         choose("perturbation", perturbation, PERTURBATIONS)
     if perturbation == "distractors" and "strangers" not in inspect.signature(robosuite_class.__init__).parameters:
-        raise BadInput(f"perturbation=distractors: {task} has no table of ours to put them on; valid for it: light, camera")
+        raise BadInput(f"perturbation=distractors: {task} is none of the table tasks of this package; valid for it: light, camera")
     return perturbation

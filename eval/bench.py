@@ -1,6 +1,6 @@
-"""Speed and fidelity of this machine's set-up against the bars that it should clear: `python -m eval.bench env`.
+"""`python -m eval.bench env`: measures speed and fidelity on this machine, and compares them with the limits that they should meet (bars).
 
-Prints a line a figure; exits 1 if a bar is missed.
+Prints a line for each figure; exits 1 if a bar is missed.
 """
 
 from __future__ import annotations

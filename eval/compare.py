@@ -1,4 +1,5 @@
-"""`python -m eval.compare A B`: two result folders over the same starts: success by an exact McNemar test, centimetres by a paired bootstrap."""
+"""`python -m eval.compare A B`: compares two result folders over the same starts: success by an exact McNemar test, the position
+error by a paired bootstrap."""
 
 from __future__ import annotations
 

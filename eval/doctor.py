@@ -1,4 +1,4 @@
-"""What this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints; then one step of a task, as the commands take it.
+"""Checks what this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints; then tries one step of a task.
 
 Each problem comes with its remedy; exits 1 if there is one.
 """

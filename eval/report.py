@@ -1,7 +1,7 @@
-"""`python -m eval.report folders=outputs/eval`: many result folders in one table, with tests against a baseline, and maps of the error.
+"""`python -m eval.report folders=outputs/eval`: puts many result folders in one table, with tests against a baseline, and draws maps of the error.
 
 Writes report.csv, .tex, .md and pictures into `out` (and trainings.csv, .tex, .md where something was trained with several seeds), and with
-`into=docs/results.md block=NAME` the tables into that marked block. Every number is counted afresh from rows.
+`into=docs/results.md block=NAME` the tables into that marked block. Every number is counted from the rows.
 """
 
 from __future__ import annotations

@@ -107,7 +107,7 @@ def table(results: dict[str, Any]) -> str:
     if results["freeze_rate"] is not None:
         lines.append(("stalled ≥ 1 s", f"in {_percent(results['freeze_rate'])} of episodes"))
     if results["failures"]:
-        lines.append(("broken off", ", ".join(f"{reason} {count}" for reason, count in results["failures"].items())))
+        lines.append(("ended early", ", ".join(f"{reason} {count}" for reason, count in results["failures"].items())))
     width = min(shutil.get_terminal_size((120, 24)).columns, 160)
     return "\n".join(f"  {name:<18}{text}"[:width] for name, text in lines)
 

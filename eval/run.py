@@ -1,4 +1,4 @@
-"""Rolls a policy out in MuJoCo, scores it, and records video: rows in `episodes.jsonl`, their score in `results.json`, tables as CSV and LaTeX.
+"""Runs a policy in MuJoCo, scores it, and records video: rows in `episodes.jsonl`, their score in `results.json`, tables as CSV and LaTeX.
 
 The same command carries on where an interrupted one stopped.
 """

@@ -1,7 +1,7 @@
-"""`python -m eval.study study=few_demos`: a plan of trainings and evaluations, carried out by the commands of this package, and one table of all of it.
+"""`python -m eval.study study=few_demos`: a plan of many trainings and evaluations, and one table of their results.
 
-A cell of the plan is one policy: `policy.finetune`, then `eval.run` for every perturbation. Each is a process of its own, `jobs` cells at a time. What is
-there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line a cell: one job of a cluster each.
+A cell of the plan is one policy: `policy.finetune`, then `eval.run` for every perturbation. Each runs in a process of its own, `jobs` cells at a time. What is
+there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line for each cell: a job of a cluster.
 """
 
 from __future__ import annotations

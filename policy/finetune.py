@@ -1,7 +1,7 @@
-"""`python -m policy.finetune task=pick_at_xy encoder=pixelwise demos=FOLDER`: an inverse-dynamics policy from a few demonstrations.
+"""`python -m policy.finetune task=pick_at_xy encoder=pixelwise demos=FOLDER`: trains a policy on a few demonstrations.
 
-Frozen streams read cached tokens (minutes on a CPU); `unfreeze=true` and the from-scratch CNNs read pictures. The number of steps is fixed
-beforehand and the last weights (their moving average) are kept: nothing is chosen by a score.
+The streams, the two pre-trained vision transformers, are frozen and their tokens cached: minutes on a CPU. `unfreeze=true` and the CNNs from scratch train on
+pictures. The number of steps is fixed, and the moving average of the last weights is kept: no checkpoint is chosen by its score.
 """
 
 from __future__ import annotations

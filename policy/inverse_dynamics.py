@@ -1,8 +1,8 @@
-"""`python -m policy.inverse_dynamics streams=FOLDER data=data/play`: from change to the actions that made it (spec A8, phase 3).
+"""`python -m policy.inverse_dynamics streams=FOLDER data=data/play`: predicts the actions that made a change (docs/pretraining.md, phase 3).
 
 A head is trained on frozen `change = encoder(frame_t, frame_t+k)` of play with its recorded actions, and its error is measured on held-out takes,
-which the streams never saw either where `holdout` is that of their pre-training. Beside it: the same head trained without change (frame t twice),
-and always the median action. Errors are mean absolute errors of actions in [-1, 1].
+which the streams never saw either if `holdout` is that of their pre-training. For comparison: the same head trained without change (frame t twice),
+and always predicting the median action. Errors are mean absolute errors of actions in [-1, 1].
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""`python -m policy.probe checkpoint=…`: what frozen streams know of where things are, and of what was done, beside pixels and untrained streams.
+"""`python -m policy.probe checkpoint=…`: what can be read from the tokens of frozen streams: positions and actions. For comparison: pixels and
+untrained streams.
 
 Object xy in cm by ridge regression (patches, average, CLS) and by a keypoint read-out, for P, M and fused tokens; the action between two frames by a
-linear probe; effective ranks. Nothing of the streams is trained. Writes `out/probe.txt`, `probe.json`, `xy.csv` and `action.csv`.
+linear probe; effective ranks. The streams are not trained. Writes `out/probe.txt`, `probe.json`, `xy.csv` and `action.csv`.
 """
 
 from __future__ import annotations

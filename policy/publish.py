@@ -1,4 +1,4 @@
-"""`python -m policy.publish checkpoint=FOLDER results=FOLDER`: puts a trained policy among the shipped ones, with its score, and rewrites the manifest.
+"""`python -m policy.publish checkpoint=FOLDER results=FOLDER`: adds a trained policy to the shipped ones, with its score, and rewrites the manifest.
 
 `streams=FOLDER` alone: pre-trained streams become those that `policy.finetune` takes by default.
 """

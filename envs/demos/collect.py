@@ -1,4 +1,5 @@
-"""`python -m envs.demos.collect task=pick_at_xy n=25 seed=0`: successful episodes, a file each, of a scripted expert or, with `source=`, of a person.
+"""`python -m envs.demos.collect task=pick_at_xy n=25 seed=0`: records successful episodes, one file each, of a scripted expert or, with `source=`,
+of a person.
 
 Start s of a seed is tried once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`. Of an expert the first n files are the same for every n, for any
 number of workers and however often the run was killed. `starts.jsonl` has a row for every start tried, also for those that failed.

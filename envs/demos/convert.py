@@ -1,8 +1,9 @@
-"""`python -m envs.demos.convert src=SRC out=DST to=robomimic|lerobot|folder`: demonstrations in the formats that others read, and back.
+"""`python -m envs.demos.convert src=SRC out=DST to=robomimic|lerobot|folder`: converts demonstrations to the formats of robomimic and
+LeRobot, and back.
 
 src=[A,B] joins several, in that order.
 
-The source's format is recognised. Between formats of this package everything comes back bit by bit, but for pictures=video, which has loss.
+The source's format is recognised. What this package wrote comes back bit by bit, except with pictures=video, which has loss.
 """
 
 from __future__ import annotations

@@ -96,7 +96,7 @@ class Drawer:
         try:
             self.model = mujoco.MjModel.from_xml_string(scene)
         except ValueError as error:
-            raise BadInput(f"{where}: MuJoCo does not take the model ({' '.join(str(error).split())[:160]})") from None
+            raise BadInput(f"{where}: MuJoCo does not accept the model ({' '.join(str(error).split())[:160]})") from None
         self.data, self.renderer = mujoco.MjData(self.model), Renderer(self.model, "exact")
         self.cameras, self.size, self.where, self._forward = cameras, size, where, mujoco.mj_forward
 

@@ -80,7 +80,7 @@ def episode_paths(folder: str | Path) -> list[Path]:
         raise BadInput(f"{folder}: holds no demonstrations (episode_<i>.hdf5)")
     for (one, path), (other, again) in itertools.pairwise(found):
         if one == other:
-            raise BadInput(f"{folder}: {path.name} and {again.name} have one number; rename one of them")
+            raise BadInput(f"{folder}: {path.name} and {again.name} have the same number; rename one of them")
     return [path for _, path in found]
 
 

@@ -37,7 +37,7 @@ class SealedDemo:
         self.digests = {key: file.text(dataset, "sha256") for key, dataset in self.datasets.items()}
         self.sha256 = file.text(demo, "sha256")
         if self.sha256 != seal_of(texts, self.digests):
-            raise BadInput(f"{self.path}: sha256 of the settings does not fit: the file was damaged or edited")
+            raise BadInput(f"{self.path}: sha256 of the settings does not match: the file was damaged or edited")
         self.steps = file.count(demo, "num_samples")
         for key, dataset in self.datasets.items():
             check_array(self.path, key, dataset.shape, dataset.dtype, self.steps)
@@ -48,6 +48,6 @@ class SealedDemo:
         """The values of a dataset, verified."""
         array = self.file.values(self.datasets[name])
         if digest_of(array) != self.digests[name]:
-            raise BadInput(f"{self.path}: {name}: sha256 does not fit: the file is damaged")
+            raise BadInput(f"{self.path}: {name}: sha256 does not match: the file is damaged")
         check_values(self.path, name, array)
         return array

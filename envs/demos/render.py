@@ -1,4 +1,4 @@
-"""`python -m envs.demos.render demos=… size=128`: draws demonstrations again from their states, into a folder of their own."""
+"""`python -m envs.demos.render demos=… size=128`: renders demonstrations again from their recorded states, into a new folder."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def draw_all(env: TaskEnv, todo: list[tuple[Path, dict[str, Any]]], folder: Path
 
 def _is_drawn(target: Path, header: dict[str, Any]) -> bool:
     if target.exists() and read_attrs(target).get("drawn_from") != header["sha256"]:
-        raise BadInput(f"{target}: was drawn from another demonstration; choose another out=")
+        raise BadInput(f"{target}: was rendered from another demonstration; choose another out=")
     return target.exists()
 
 

@@ -1,4 +1,4 @@
-"""`python -m envs.demos.replay demos=…`: sends the executed actions to the simulator again; fails if an episode no longer succeeds or drifts."""
+"""`python -m envs.demos.replay demos=…`: repeats the executed actions in the simulator; fails if an episode drifts or no longer succeeds."""
 
 from __future__ import annotations
 

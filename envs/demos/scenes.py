@@ -1,6 +1,7 @@
-"""`python -m envs.demos.scenes tasks=… out=…`: pairs of pictures of random scenes with labels, to ask frozen tokens where things are.
+"""`python -m envs.demos.scenes tasks=… out=…`: pairs of pictures of random scenes, with labels, for probes of what frozen tokens
+contain (policy.probe).
 
-Nothing is simulated: objects and arm are put in their places, twice, and drawn. A folder a task:
+Nothing is simulated: objects and arm are set to their places, twice, and rendered. A folder for each task:
 
     frames.npy    (scenes, cameras, 2, h, w, 3) uint8: frames t and t+k; those to fit a probe to come first, then the held-out ones
     labels.npz    for every scene:

@@ -33,7 +33,7 @@ class Starts:
             if number == len(succeeded) and attrs["episode"] == len(self.rows):  # renamed, then killed before its row was written
                 self._book(row_of(attrs))
             elif number >= len(succeeded) or attrs["episode"] != succeeded[number]:
-                raise BadInput(f"{path}: is of start {attrs['episode']}, which does not fit {self.book.name}; move it away or choose another out=")
+                raise BadInput(f"{path}: is of start {attrs['episode']}, which does not match {self.book.name}; move it away or choose another out=")
         self.lost = [start for number, start in enumerate(succeeded) if number not in files]  # deleted since: played again
         self.waiting: dict[int, dict[str, Any]] = {}
 
@@ -68,7 +68,7 @@ class Starts:
         if row["episode"] in self.lost:
             number = sum(known["success"] for known in self.rows[: row["episode"]])
             if not row["success"]:
-                raise BadInput(f"{self.folder}: start {row['episode']} succeeded once and now fails: other versions of the simulator?")
+                raise BadInput(f"{self.folder}: start {row['episode']} succeeded before and fails now: has a version of the simulator changed?")
             self._rename(row["episode"], number)
             self.lost.remove(row["episode"])
             return

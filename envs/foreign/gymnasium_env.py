@@ -101,7 +101,7 @@ class GymnasiumEnv(TaskEnv):
         if not at_end or self._says:
             return False
         if self._threshold is None:
-            raise BadInput(f"task={self.task}: says nowhere whether an episode succeeded: put is_success into its info, or register it with a reward_threshold")
+            raise BadInput(f"task={self.task}: does not say whether an episode succeeded: put is_success into its info, or register it with a reward_threshold")
         return self._return >= self._threshold
 
     def _is_out_of_time(self) -> bool:
@@ -114,7 +114,7 @@ class GymnasiumEnv(TaskEnv):
         return np.concatenate([[self._steps], self._shown.numbers(), [zlib.crc32(self._shown.pictures.tobytes()) / 2**32]])
 
     def set_state(self, state: np.ndarray) -> Info:
-        raise BadInput(f"task={self.task}: cannot be put into a recorded state, being gymnasium's; replay takes start=seed, and to draw means to collect again")
+        raise BadInput(f"task={self.task}: cannot be set to a recorded state (gymnasium); replay it with start=seed, collect again to render it")
 
     # ---- pictures
 

@@ -74,7 +74,7 @@ def _of_episode(path: Path) -> tuple[tuple[int, int], list[Command]]:
     episode = read_episode(path, frames=False)
     seed, start = episode.attrs["seed"], episode.attrs["episode"]
     if seed is None or start is None:
-        raise BadInput(f"{path}: names no seed and start to play it on")
+        raise BadInput(f"{path}: does not say from which seed and start it is to be played")
     goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals", ())}
     actions = episode.actions if episode.executed_actions is None else episode.executed_actions
     return (seed, start), [Command(action=action, arm_goal=goals.get(step)) for step, action in enumerate(actions)]

@@ -1,4 +1,5 @@
-"""`python -m policy.pretrain objective=video_prediction data=FOLDER out=FOLDER`: resumable, and the same to the bit after `kill -9`.
+"""`python -m policy.pretrain objective=video_prediction data=FOLDER out=FOLDER`: trains the two streams on video without
+action labels. A run that was killed goes on, with the same result to the bit.
 
 On several GPUs or machines: `torchrun --nproc-per-node 4 -m policy.pretrain …`, the same settings.
 """

@@ -79,7 +79,7 @@ class VideoFolder:
             for note in found.get("notes", ()):
                 line = f"data={folder}: {name}: read in part ({note})"
                 if strict:
-                    raise BadInput(f"{line}; mend or remove it, or give strict=false to take what there is")
+                    raise BadInput(f"{line}; repair or remove it, or give strict=false to take what there is")
                 print(f"{line}; {found['shape'][0]} frames are taken", file=sys.stderr)
             self.names.append(name)
             self.shapes.append((found["shape"][0], found["shape"][1], found["shape"][2]))

@@ -73,7 +73,7 @@ class Source(Files):
             is_video = name in cameras and self.features[meta.IMAGES + name.removeprefix("obs/").removesuffix("_image")]["dtype"] == "video"
             if not is_video and digest_of(np.ascontiguousarray(array)) != own["digests"].get(name):
                 found = f"damaged, or edited by another program (without {OWN_ROWS} it is read as another's)"
-                raise BadInput(f"{self.path}: {self.name(index)}: {name}: sha256 does not fit: {found}")
+                raise BadInput(f"{self.path}: {self.name(index)}: {name}: sha256 does not match: {found}")
         executed, frames = arrays.get("executed_actions"), np.stack(list(cameras.values()), axis=1)
         if len(frames) != row["length"]:
             raise BadInput(f"{self.path}: {self.name(index)}: {len(frames)} steps, its table says {row['length']}")
@@ -86,7 +86,7 @@ class Source(Files):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: model: needs a sha256, found {own['model']!r:.60}")
             path = self.inside(f"{MODELS}/{own['model']}.xml", "text file")
             if sha256(path) != own.get("model"):
-                raise BadInput(f"{path}: sha256 does not fit: the file is damaged")
+                raise BadInput(f"{path}: sha256 does not match: the file is damaged")
             settings["model_file"] = read(path, "text file").decode(errors="replace")
         return settings
 
@@ -96,7 +96,7 @@ class Source(Files):
         rows = read_rows(self.inside(OWN_ROWS, "file of rows"))
         for row in rows:
             if row.pop("sha256", None) != row_digest(row):
-                raise BadInput(f"{self.path}/{OWN_ROWS}: sha256 of a row does not fit: the file was damaged or edited")
+                raise BadInput(f"{self.path}/{OWN_ROWS}: sha256 of a row does not match: the file was damaged or edited")
             for key, kind in OWN_FIELDS.items():
                 if not isinstance(row.get(key), kind) or (kind is int and isinstance(row[key], bool)):
                     raise BadInput(f"{self.path}/{OWN_ROWS}: {key}: needs {kind.__name__}, found {row.get(key)!r:.60}")

@@ -119,7 +119,7 @@ class Files:
         """A video whose bytes are those written, where that is known."""
         path = self.inside(name, "video")
         if self.digests and self.digests.get(name) != sha256(path):
-            raise BadInput(f"{path}: sha256 does not fit: the file is damaged or was edited")
+            raise BadInput(f"{path}: sha256 does not match: the file is damaged or was edited")
         return path
 
     def _data_file(self, row: dict[str, Any]) -> str:

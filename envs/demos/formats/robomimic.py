@@ -60,7 +60,7 @@ class Source:
                     raise BadInput(f"{self.path}: data: holds no demonstrations (demo_<i>)")
                 for one, other in itertools.pairwise(self.demos):
                     if int(one[5:]) == int(other[5:]):
-                        raise BadInput(f"{self.path}: data: {one} and {other} have one number")
+                        raise BadInput(f"{self.path}: data: {one} and {other} have the same number")
                 self.masks = self._masks()
             self._opened = opened.pop_all()
         return self

@@ -256,10 +256,10 @@ DAMAGE = {
     "no JSON": (lambda d: (d / "meta/info.json").write_text("{"), "not JSON"),
     "no table": (lambda d: shutil.rmtree(d / "meta/episodes"), "holds no episodes"),
     "no data": (lambda d: shutil.rmtree(d / "data"), "no such file"),
-    "data": (lambda d: _flip(d / "data/chunk-000/file-000.parquet", 5000), "damaged|sha256 does not fit"),
+    "data": (lambda d: _flip(d / "data/chunk-000/file-000.parquet", 5000), "damaged|sha256 does not match"),
     "cut data": (lambda d: (d / "data/chunk-000/file-000.parquet").write_bytes(b"PAR1" * 20), "damaged, or not a parquet file"),
-    "settings": (lambda d: _flip(d / "meta/whatwhere.jsonl", 100), "sha256 of a row does not fit|episodes, the dataset has"),
-    "model": (lambda d: _flip(next((d / "meta/models").iterdir()), 3), "sha256 does not fit"),
+    "settings": (lambda d: _flip(d / "meta/whatwhere.jsonl", 100), "sha256 of a row does not match|episodes, the dataset has"),
+    "model": (lambda d: _flip(next((d / "meta/models").iterdir()), 3), "sha256 does not match"),
     "a link": (_link_out, "is a link to elsewhere"),
 }
 

@@ -182,7 +182,7 @@ HOSTILE = {
     "huge": (_replace("obs/agentview_image", **HUGE), "agentview_image: needs 12 steps"),
     "huge pictures": (_replace("obs/agentview_image", **{**HUGE, "shape": (STEPS, 99_999, 99_999, 3)}), "larger than any demonstration"),
     "never written": (_replace("obs/agentview_image", **{**HUGE, "shape": (STEPS, 2000, 2000, 3)}), "does not fit the 0 bytes stored"),
-    "other numbers": (lambda file: file["data/demo_0/actions"].__setitem__((0, 0), 0.123), "actions: sha256 does not fit"),
+    "other numbers": (lambda file: file["data/demo_0/actions"].__setitem__((0, 0), 0.123), "actions: sha256 does not match"),
     "another start": (_set("whatwhere", json.dumps({**SETTINGS, "model_file": "", "success": True, "instruction": ""})), "sha256 of the settings"),
     "no settings": (_set("whatwhere", "[]"), "whatwhere: needs a JSON object"),
     "not JSON": (_set("whatwhere", "{"), "damaged"),
@@ -237,7 +237,7 @@ def test_pictures_flipped_by_a_bit_do_not_stop_a_reader_of_the_rest(path: Path) 
         file: Any = opened
         file["data/demo_0/obs/agentview_image"][3, 0, 0, 0] ^= 1
     assert read_episode(path, frames=False).success
-    with pytest.raises(BadInput, match="agentview_image: sha256 does not fit"):
+    with pytest.raises(BadInput, match="agentview_image: sha256 does not match"):
         read_episode(path)
 
 

@@ -69,7 +69,7 @@ def test_two_robomimic_demonstrations_of_one_number(tmp_path: Path) -> None:
     path = write_robomimic(tmp_path / "lift.hdf5", demos=1)
     with h5py.File(path, "r+") as file:
         file.copy("data/demo_8", "data/demo_08")
-    with pytest.raises(BadInput, match="demo_08 and demo_8 have one number"):
+    with pytest.raises(BadInput, match="demo_08 and demo_8 have the same number"):
         read(path)
 
 
@@ -171,7 +171,7 @@ def test_our_own_rows_in_a_lerobot_dataset(tmp_path: Path, field: str, value: An
 def test_two_episodes_of_one_number(tmp_path: Path) -> None:
     folder = write_folder(tmp_path / "demos", 2)
     shutil.copy(folder / "episode_1.hdf5", folder / "episode_01.hdf5")
-    with pytest.raises(BadInput, match=r"episode_01.hdf5 and episode_1.hdf5 have one number"):
+    with pytest.raises(BadInput, match=r"episode_01.hdf5 and episode_1.hdf5 have the same number"):
         episode_paths(folder)
 
 

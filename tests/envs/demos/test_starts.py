@@ -112,7 +112,7 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path, damage: str) -> N
         path.write_bytes(path.read_bytes()[:-100])
     else:
         os.replace(path, tmp_path / "episode_7.hdf5")
-    with pytest.raises(BadInput, match=r"not a whole HDF5 file|does not fit"):
+    with pytest.raises(BadInput, match=r"not a whole HDF5 file|does not match"):
         Starts(tmp_path)
 
 
