@@ -108,7 +108,7 @@ def _sheets(summaries: Sequence[Summary]) -> str:
             for name, strip in zip(summary.settings["cameras"], summary.sheet, strict=True)
         )
         parts.append(f'<div class="sheet">{escape(summary.name)} · {summary.steps} steps · {escape(summary.instruction)}{outcome}{strips}</div>')
-    return "<h2>Pictures</h2><p>From the first step to the last, a row a camera.</p>" + "".join(parts)
+    return "<h2>Pictures</h2><p>From the first step to the last, one row for each camera.</p>" + "".join(parts)
 
 
 def _strip(pictures: np.ndarray) -> str:
