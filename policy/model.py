@@ -53,8 +53,8 @@ class Policy(nn.Module):
         things look the same elsewhere, not that they are elsewhere.
         """
         channels = pair_channels(frames, self.config.change)  # m (b, c, 4, h, w), p (b, c, 5, h, w)
-        kept = self._kept(len(frames), frames.device)  # (b,)
-        if not kept.all():
+        kept = self._kept(len(frames), frames.device)
+        if kept is not None:
             channels = Channels(channels.m * kept[:, None, None, None, None], channels.p)
         seen = channels if self.streams is None else self.see(channels)
         return self.decide(seen, proprio, task, moved)
@@ -78,16 +78,16 @@ class Policy(nn.Module):
         self, tokens: StreamTokens, proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
     ) -> Float[Tensor, "b k a"]:
         """As `forward`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
-        kept = self._kept(len(proprio), proprio.device)  # (b,)
+        kept = self._kept(len(proprio), proprio.device)
         tokens = tokens.map(lambda x: x.to(proprio.dtype))
-        if not kept.all():
+        if kept is not None:
             tokens = self._without_change(tokens, kept)
         return self.decide(tokens, proprio, task, moved).actions
 
-    def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"]:
-        """Which samples see what changed: all, but for M dropout while training."""
+    def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"] | None:
+        """Which samples see what changed; None for all: M dropout is for training."""
         if not (self.training and self.config.m_dropout):
-            return torch.ones(b, dtype=torch.bool, device=device)
+            return None
         return torch.rand(b, device=device) >= self.config.m_dropout
 
     def _without_change(self, tokens: StreamTokens, kept: Tensor) -> StreamTokens:

@@ -1,13 +1,16 @@
-"""`python -m eval.bench policy`: what a policy costs. One query on one core; one fine-tuning from 25 demonstrations, token caching included."""
+"""`python -m eval.bench policy`: what a policy costs. One query on one core, by each way to compute it; one fine-tuning from 25 demonstrations."""
 
 from __future__ import annotations
 
+import importlib.util
+import json
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +18,8 @@ from eval.benches.figure import Figure
 from eval.benches.settings import Settings
 from policy.encoders import ENCODERS
 
-QUERY_MS, FINETUNE_MINUTES = 30, 10
-TASK, NUM_DEMOS = "pick_at_xy", 25
+QUERY_MS, STEP_MS, FINETUNE_MINUTES = 30, 10, 10
+TASK, NUM_DEMOS, CHECKPOINT = "pick_at_xy", 25, "pick_at_xy/pixelwise"
 
 
 def measure(settings: Settings) -> list[Figure]:
@@ -27,13 +30,16 @@ def measure(settings: Settings) -> list[Figure]:
         bar = QUERY_MS if encoder == "pixelwise" else None
         figures.append(Figure(f"query, two cameras, one core: {encoder}", float(line), "ms", at_most=bar))
         print(figures[-1], flush=True)
+    for figure in _ways():
+        figures.append(figure)
+        print(figure, flush=True)
     figures.append(Figure("fine-tune pixelwise, 25 demos, caching included", _finetune_minutes(), "min", at_most=FINETUNE_MINUTES))
     print(figures[-1], flush=True)
     return figures
 
 
 def query_ms(encoder: str, size: int, queries: int = 40) -> float:
-    """Median milliseconds of `Agent.act` on one thread, over random pictures from two cameras, with random weights."""
+    """Median milliseconds of `Agent.act` on one thread, over random pictures from two cameras, with random weights; of the processor's time."""
     import torch
 
     from policy.agent import Agent
@@ -49,10 +55,51 @@ def query_ms(encoder: str, size: int, queries: int = 40) -> float:
     for _ in range(queries):
         frames = rng.integers(0, 256, (len(config.cameras), 2, size, size, 3), dtype=np.uint8)
         observation = {"frames": frames, "proprio": np.zeros(config.proprio_dim, np.float32), "instruction": "pick up the red cube"}
-        begin = time.perf_counter()
+        begin = time.thread_time()
         agent.act(observation)
-        seconds.append(time.perf_counter() - begin)
+        seconds.append(time.thread_time() - begin)
     return 1000 * median(seconds[queries // 4 :])
+
+
+def _ways() -> list[Figure]:
+    """A query of the shipped policy by each way to compute it, and what of the fastest that needs nothing more falls to a control step."""
+    from policy.export.onnx_file import OnnxFile
+    from policy.inference import INFERENCES
+
+    with tempfile.TemporaryDirectory() as folder:
+        names = {name: name for name in INFERENCES}
+        if all(importlib.util.find_spec(name) for name in OnnxFile.needs):
+            names["onnx"] = str(Path(folder) / "policy.onnx")
+            _run("policy.export", f"checkpoint={CHECKPOINT}", f"out={names['onnx']}")
+        command = [sys.executable, "-m", "eval.benches.policy", *names.values()]
+        told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    ms = dict(zip(names, told["ms"], strict=True))
+    figures = [Figure(f"query, {CHECKPOINT}: inference={name}", value, "ms", note=f"{value / ms['plain']:.2f} of plain") for name, value in ms.items()]
+    share = Figure("a control step's share of it", ms[told["auto"]] / told["execute"], "ms", at_most=STEP_MS, note=f"{told['auto']}, execute={told['execute']}")
+    return [*figures, share]
+
+
+def ways_ms(names: list[str], queries: int = 60) -> dict[str, Any]:
+    """Median milliseconds of `Agent.act` by each way, taking turns; which of them `auto` is, and how many actions an answer is good for.
+
+    Of the processor's time, not the clock's: what else the machine does is no part of it.
+    """
+    import torch
+
+    from policy.agent import Agent
+
+    torch.set_num_threads(1)
+    agents = [Agent.from_pretrained(CHECKPOINT, "cpu", inference=name) for name in names]
+    auto, config = Agent.from_pretrained(CHECKPOINT, "cpu").inference, agents[0].config
+    rng, seconds = np.random.default_rng(0), np.empty((queries, len(agents)))
+    for query in range(queries):
+        frames = rng.integers(0, 256, (len(config.cameras), 2, config.size, config.size, 3), dtype=np.uint8)
+        observation = {"frames": frames, "proprio": np.zeros(config.proprio_dim, np.float32), "instruction": "pick up the red cube"}
+        for way, agent in enumerate(agents):
+            begin = time.thread_time()
+            agent.act(observation)
+            seconds[query, way] = time.thread_time() - begin
+    return {"ms": (1000 * np.median(seconds[queries // 4 :], axis=0)).tolist(), "auto": auto, "execute": config.execute}
 
 
 def _finetune_minutes() -> float:
@@ -69,4 +116,4 @@ def _run(module: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    print(query_ms(sys.argv[1], int(sys.argv[2])))
+    print(query_ms(sys.argv[1], int(sys.argv[2])) if sys.argv[1] in ENCODERS else json.dumps(ways_ms(sys.argv[1:])))

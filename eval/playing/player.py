@@ -34,6 +34,8 @@ class Player:
     sha256: str | None = None  # of its weights
     encoder: str | None = None
     execute: int | None = None  # actions carried out between two queries
+    inference: str = "auto"  # how its answers are computed (policy.inference)
+    exported: str | None = None  # what rows call the exported file that computes them
     train_seed: int | None = None
     num_demos: int | None = None  # it was trained on
     streams: str | None = None  # that it looks through
@@ -56,7 +58,7 @@ class Player:
 
         torch.set_num_threads(1)
         # before the simulator: bad weights are refused at once
-        policy = policies.learned(self.folder, self.device, self.execute) if self.policy == "learned" else None
+        policy = policies.learned(self.folder, self.device, self.execute, self.inference) if self.policy == "learned" else None
         import envs
 
         options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
@@ -66,7 +68,7 @@ class Player:
         finally:
             env.close()
 
-    def _play(self, env: Any, policy: policies.RolloutPolicy | None) -> Callable[[int, Callable[..., None]], Row]:
+    def _play(self, env: Any, policy: policies.Learned | None) -> Callable[[int, Callable[..., None]], Row]:
         if self.task_version is not None and env.task_version != self.task_version:
             raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
         acting = policy or policies.scripted(self.policy, self.task, int(np.prod(env.action_space.shape)), self.expert)
@@ -81,7 +83,8 @@ class Player:
                 from eval.observers.video import VideoObserver
 
                 observers.append(VideoObserver(self.out, self.encoder or self.policy, "failures" if self.video == "failures" else "all"))
-            return self.row(rollout(env, acting, self.seed, episode, observers))
+            inference = {} if policy is None else {"inference": policy.inference}
+            return self.row(rollout(env, acting, self.seed, episode, observers) | inference)
 
         return play
 
@@ -100,10 +103,14 @@ class Player:
         facts = {"task": self.task, "seed": self.seed, "episode": episode, "success": False, "failure": reason, "steps": 0, "wall_s": 0.0, "freezes": None}
         return self.row(known | facts)
 
+    def is_lost(self, row: Row) -> bool:
+        """Whether a row is one of `lost`."""
+        return str(row.get("failure")).startswith("worker_")
+
     def is_done(self, row: Row) -> bool:
         """Whether an episode with this row need not be played (again): it need if it lacks a video (that opens) or a trajectory that is asked for."""
         wanted = self.wants_video(row["episode"]) and not (self.video == "failures" and row["success"])
-        is_lost = str(row["failure"]).startswith("worker_")
+        is_lost = self.is_lost(row)
         if self.trajectories and not is_lost and not (row.get("trajectory") and (Path(self.out) / row["trajectory"]).is_file()):
             return False
         if is_lost or not wanted:

@@ -31,6 +31,7 @@ class Learned:
 
     def __init__(self, agent: Any) -> None:
         self.agent = agent
+        self.inference: str = agent.inference  # how its answers are computed, for rows
 
     def reset(self, seed: int, episode: int) -> None:
         import torch
@@ -78,11 +79,11 @@ class Blind:
         return None
 
 
-def learned(checkpoint: str, device: str, execute: int | None = None) -> RolloutPolicy:
+def learned(checkpoint: str, device: str, execute: int | None = None, inference: str = "auto") -> Learned:
     """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says. Raises BadInput for a bad one."""
     from policy.agent import Agent
 
-    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute))
+    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute, inference=inference))
 
 
 def scripted(policy: str, task: str, action_dim: int, expert: str | None = None) -> RolloutPolicy:

@@ -52,6 +52,8 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     return Player(
         **common,
         device=settings.device,
+        inference=settings.inference,
+        exported=_exported(settings, stored),
         folder=str(stored.folder.absolute()),
         checkpoint=name,
         sha256=stored.sha256,
@@ -67,6 +69,17 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         frame_gap=config.frame_gap,
         cameras=config.cameras,
     )
+
+
+def _exported(settings: Settings, stored: Stored) -> str | None:
+    """What rows call the exported file that is to act; None if none is. Raises BadInput for one that is damaged or made of other weights."""
+    from policy.inference import EXPORTED
+
+    if not settings.inference.endswith(EXPORTED):
+        return None
+    from policy.export.record import verified
+
+    return f"onnx {verified(settings.inference, stored.sha256)['file']['sha256'][:16]}"
 
 
 def _streams(training: Mapping[str, Any]) -> str | None:
@@ -110,6 +123,7 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [player.perturbation] if player.perturbation is not None else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
+    parts += [path_name(player.exported or player.inference)] if settings.inference != "auto" else []
     parts += [re.sub(r"\W", "", settings.device)] if settings.device != "auto" else []
     return str(Path("outputs/eval") / "_".join(parts))
 
@@ -118,4 +132,5 @@ def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
     named = {name: getattr(player, name) for name in ("expert", "perturbation") if getattr(player, name) is not None}
+    named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

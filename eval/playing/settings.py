@@ -36,11 +36,13 @@ class Settings:
     timeout_s: float
     allow: list[str] | None
     expert: str | None = None
+    inference: str = "auto"
 
     def __post_init__(self) -> None:
         from envs.catalogue import PERTURBATIONS, RENDERINGS
         from envs.experts import check_actor
         from policy.encoders import ENCODERS
+        from policy.inference import EXPORTED, check_inference
 
         check_actor(self.task, self.policy, POLICIES, self.expert)
         if self.encoder is not None:
@@ -49,6 +51,8 @@ class Settings:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
         if self.policy != "learned" and self.execute is not None:
             raise BadInput(f"execute={self.execute}: policy={self.policy} predicts no chunks; leave it out or use policy=learned")
+        if check_inference(self.inference) != "auto" and self.policy != "learned":
+            raise BadInput(f"inference={self.inference}: policy={self.policy} computes no answers; leave it out or use policy=learned")
         for name, least in (("episodes", 1), ("execute", 1), ("num_envs", 1), ("first", 0), ("seed", 0), ("timeout_s", 1), ("size", 16)):
             if getattr(self, name) is not None:
                 positive(name, getattr(self, name), least)
@@ -62,5 +66,7 @@ class Settings:
             choose("perturbation", self.perturbation, PERTURBATIONS)
         if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
             raise BadInput(f"device={self.device}: unknown; valid: auto, cpu, cuda, cuda:0, …")
+        if self.inference.endswith(EXPORTED) and self.device not in ("auto", "cpu"):
+            raise BadInput(f"device={self.device}: an exported file ({self.inference}) runs on the processor; leave device out")
         for name in self.allow or ():
             choose("allow", name, ALLOWED)

@@ -11,6 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 WORDS = 64  # slots of the bag
+HOW = (  # bag_of_words, for those who do it elsewhere
+    "64 slots, all 0; each word of the instruction in lower case (letters, digits and _ in a row) adds to slot CRC-32 mod 64, where CRC-32 is that of its "
+    "UTF-8 bytes: 1 if that number is 2^31 or more, else -1; then all slots are divided by the root of the sum of their squares"
+)
 
 
 def bag_of_words(instruction: str) -> Float[Tensor, " words"]:

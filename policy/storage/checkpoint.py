@@ -7,6 +7,7 @@ Weights are kept in fp16. Frozen streams are a file of their own, named by sha25
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from whatwhere.versions import stamp
 FUSION, FUSION_RECORD = "fusion.safetensors", "fusion.json"
 
 if TYPE_CHECKING:  # torch is slow to import: not before the files were found whole
+    import torch
+
     from policy.fusion.pixelwise import PixelwiseFusion
     from policy.model import Policy
     from policy.storage.records import Streams
@@ -86,7 +89,7 @@ def save_pretrained(
     return folder
 
 
-def load(name_or_folder: str | Path, device: str = "cpu") -> Checkpoint:
+def load(name_or_folder: str | os.PathLike[str], device: str | torch.device = "cpu") -> Checkpoint:
     """A checkpoint by name or folder, its files verified first. Raises BadInput."""
     stored: Stored = verify(name_or_folder)
     with about(f"{stored.folder / CONFIG}: normalisation"):

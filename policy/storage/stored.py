@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from policy.config import PolicyConfig
 from policy.storage import FORMAT
 from policy.storage.tensorfile import CONFIG, MODEL, check_file, check_tensors
-from whatwhere.errors import BadInput, did_you_mean
+from whatwhere.errors import BadInput, did_you_mean, shown
 from whatwhere.files import inside, path_name, read_json, sha256, write_json
 
 if TYPE_CHECKING:
@@ -52,13 +52,18 @@ def names() -> list[str]:
     return sorted(name for name in found if name.split("/")[0] != "streams")
 
 
-def locate(name_or_folder: str | Path) -> Path:
+def locate(name_or_folder: str | os.PathLike[str]) -> Path:
     """The folder of a checkpoint, by name or by path. Raises BadInput."""
-    for folder in (*(root / name_or_folder for root in roots()), Path(name_or_folder)):
-        if (folder / CONFIG).is_file():
-            return folder
-    if Path(name_or_folder).is_dir():
-        raise BadInput(f"checkpoint={name_or_folder}: this folder has no {CONFIG}")
+    if not isinstance(name_or_folder, str | os.PathLike) or not isinstance(os.fspath(name_or_folder), str):
+        raise BadInput(f"checkpoint={shown(name_or_folder)}: needs the name of a checkpoint or the path of its folder, as text or a Path")
+    try:
+        for folder in (*(root / name_or_folder for root in roots()), Path(name_or_folder)):
+            if (folder / CONFIG).is_file():
+                return folder
+        if Path(name_or_folder).is_dir():
+            raise BadInput(f"checkpoint={name_or_folder}: this folder has no {CONFIG}")
+    except (OSError, ValueError) as error:  # a name that is too long, or has a zero byte
+        raise BadInput(f"checkpoint={shown(name_or_folder)}: cannot be looked for ({getattr(error, 'strerror', None) or error})") from None
     known = names()
     raise BadInput(
         f"checkpoint={name_or_folder}: no such name or folder; valid: a folder with {CONFIG}, or {', '.join(known) or 'a name (there are none yet)'}"
@@ -116,7 +121,7 @@ def read_manifest(root: Path) -> Manifest:
     return read_json(root / MANIFEST, Manifest)
 
 
-def verify(name_or_folder: str | Path) -> Stored:
+def verify(name_or_folder: str | os.PathLike[str]) -> Stored:
     """Checks every file of a checkpoint, its streams included. Raises BadInput naming the file, what was found and what is valid."""
     folder = locate(name_or_folder)
     config = read_config(folder)

@@ -9,14 +9,14 @@ import torch
 from whatwhere.errors import BadInput
 
 
-def choose_device(name: str) -> torch.device:
-    """`auto` is the GPU if there is one. Raises BadInput for a device that torch does not see."""
-    if name == "auto":
+def choose_device(name: str | torch.device) -> torch.device:
+    """`auto` is the GPU if there is one. Raises BadInput for a device that torch does not see, and for one that does not compute (meta)."""
+    if isinstance(name, str) and name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
+        torch.empty(1, device=device).item()
+    except (RuntimeError, AssertionError, TypeError):
         raise BadInput(f"device={name}: not available here; valid: auto, cpu" + (", cuda" if torch.cuda.is_available() else "")) from None
     return device
 

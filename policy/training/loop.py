@@ -227,6 +227,8 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
     return {
         "task_version": demos.attrs["task_version"],
         "rendering": demos.attrs["rendering"],
+        "control_hz": demos.attrs["control_hz"],
+        "instruction": demos.instruction,
         "num_demos": settings.num_demos,
         "samples": len(demos),
         "train_seed": settings.seed,

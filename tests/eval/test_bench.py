@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from eval import bench
 from eval.bench import Settings
 from eval.benches import env as bench_env
+from eval.benches import policy as bench_policy
 from eval.benches.figure import Figure
 from whatwhere.command import named
 from whatwhere.errors import BadInput
@@ -44,6 +46,30 @@ def test_a_missed_bar_is_exit_code_1_and_is_written(monkeypatch, tmp_path) -> No
         bench.main(settings(out=str(tmp_path / "figures.json")))
     assert stop.value.code == 1
     assert [row["passed"] for row in json.loads((tmp_path / "figures.json").read_text())] == [True, False]
+
+
+def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
+    """With made-up times: what is printed and which bar holds."""
+    told = {"ms": [20.0, 8.0, 12.0], "auto": "bf16", "execute": 1}
+    asked = []
+    monkeypatch.setattr(bench_policy, "_run", lambda *words: asked.append(words))
+    monkeypatch.setattr(bench_policy.importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(bench_policy.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=json.dumps(told)))
+    figures = {figure.name: figure for figure in bench_policy._ways()}
+    assert asked and asked[0][0] == "policy.export"
+    assert [figure.value for figure in figures.values()] == [20.0, 8.0, 12.0, 8.0]
+    share = figures["a control step's share of it"]
+    assert (
+        share.passed
+        and share.at_most == 10
+        and "bf16, execute=1" in share.note
+        and "0.40 of plain" in str(figures["query, pick_at_xy/pixelwise: inference=bf16"])
+    )
+
+
+def test_ways_are_timed_in_turns() -> None:
+    told = bench_policy.ways_ms(["plain", "bf16"], queries=4)
+    assert len(told["ms"]) == 2 and min(told["ms"]) > 0 and told["auto"] in ("plain", "bf16") and told["execute"] == 1
 
 
 @pytest.mark.slow

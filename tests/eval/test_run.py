@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import random
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from eval import run
 from eval.playing import prepare
 from eval.playing.progress import Progress, duration
-from eval.results import add_row, load_rows
+from eval.results import add_row, load_rows, summary
 from eval.run import Settings
 from whatwhere.command import parse
 from whatwhere.errors import BadInput
@@ -69,6 +70,9 @@ def row(episode, **more):
         (["task=pick_at_xy", "allow=[everything]"], "allow=everything"),
         (["task=pick_at_xy", "execute=0"], "execute=0"),
         (["task=pick_at_xy", "policy=expert", "execute=2"], "predicts no chunks"),
+        (["task=pick_at_xy", "inference=fp16"], r"inference=fp16: unknown; valid: auto, plain, bf16, FILE\.onnx"),
+        (["task=pick_at_xy", "policy=expert", "inference=bf16"], "policy=expert computes no answers"),
+        (["task=pick_at_xy", "inference=x.onnx", "device=cuda"], "runs on the processor"),
     ],
 )
 def test_bad_settings(words, message):
@@ -115,6 +119,58 @@ def test_how_many_actions_are_executed_is_part_of_an_evaluation(checkpoint):
     assert first.out != second.out
     assert prepare.identity(plain, first) != prepare.identity(other, second)
     assert run.about(other, second)["execute"] == 4
+
+
+def test_how_answers_are_computed_is_part_of_an_evaluation(checkpoint):
+    """Only where it was chosen: folders of earlier versions, which do not say it, are carried on."""
+    auto, plain = (settings("task=pick_at_xy", f"checkpoint={checkpoint}", *more) for more in ([], ["inference=plain"]))
+    first, second = prepare.prepare(auto), prepare.prepare(plain)
+    assert (first.inference, second.inference) == ("auto", "plain") and second.out == f"{first.out}_plain"
+    assert "inference" not in prepare.identity(auto, first) and prepare.identity(plain, second)["inference"] == "plain"
+
+
+@pytest.mark.parametrize(
+    ("rows", "way"),
+    [
+        ([], "auto"),
+        ([{"inference": "bf16"}], "bf16"),
+        ([{}], "plain"),  # of an earlier version
+        ([{"failure": "worker_killed"}], "auto"),
+        ([{"failure": "worker_killed"}, {"inference": "bf16"}], "bf16"),
+    ],
+)
+def test_a_folder_is_carried_on_as_it_was_begun(checkpoint, tmp_path, rows, way):
+    player = prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", f"out={tmp_path}"))
+    for episode, more in enumerate(rows):
+        add_row(tmp_path, row(episode, **more))
+    assert run.as_before(player).inference == way
+    chosen = prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", f"out={tmp_path}", "inference=plain"))
+    assert run.as_before(chosen).inference == "plain"
+
+
+def test_the_results_say_how_answers_were_computed():
+    assert summary([row(0, inference="bf16"), row(1, inference="bf16")], {})["inference"] == "bf16"
+    assert summary([row(0, inference="bf16"), row(1, inference="plain")], {})["inference"] == "bf16, plain"
+    assert "inference" not in summary([row(0)], {})
+
+
+def test_an_exported_file_must_be_of_the_checkpoint(checkpoint, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(b"onnx")
+    listed = {"bytes": 4, "sha256": hashlib.sha256(b"onnx").hexdigest()}
+    words = ("task=pick_at_xy", f"checkpoint={checkpoint}", f"inference={tmp_path / 'a.onnx'}")
+    with pytest.raises(BadInput, match=r"a\.onnx\.json: no such file"):
+        prepare.prepare(settings(*words))
+    for sha256, message in (("0" * 64, "made of the weights 0000000000000000, not of"), (None, None)):
+        sha256 = sha256 or prepare.prepare(settings(*words[:2])).sha256
+        (tmp_path / "a.onnx.json").write_text(json.dumps({"format": 1, "sha256": sha256, "file": listed}))
+        if message:
+            with pytest.raises(BadInput, match=message):
+                prepare.prepare(settings(*words))
+    player = prepare.prepare(settings(*words))
+    assert player.exported == f"onnx {listed['sha256'][:16]}" and prepare.identity(settings(*words), player)["inference"] == player.exported
+    (tmp_path / "a.onnx").write_bytes(b"ONNX")
+    with pytest.raises(BadInput, match=r"a\.onnx: sha256 .* damaged or replaced"):
+        prepare.prepare(settings(*words))
 
 
 @pytest.mark.parametrize(
@@ -293,7 +349,7 @@ def test_rows_of_the_real_thing(checkpoint, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("success 0.")
     rows = load_rows(tmp_path / "one")
-    assert len(rows) == 4
+    assert len(rows) == 4 and {one["inference"] for one in rows} == {"plain"}, "an encoder without streams"
     assert (tmp_path / "one" / rows[0]["video"]).stat().st_size > 10_000
     for name, words in {"two": ["num_envs=2"], "four": ["num_envs=4", "video=0"]}.items():
         assert evaluate(tmp_path / name, learned, "episodes=4", *words).returncode == 0

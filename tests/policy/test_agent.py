@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +14,8 @@ from policy.model import build
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config, observation
 from whatwhere.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def agent(encoder: str = "pixelwise", **options: Any) -> Agent:
@@ -96,11 +101,62 @@ def test_wrong_observations_are_refused_in_one_line(key: str, value: Any, messag
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"execute": 9}, "execute=9: must be 1 to 8"), ({"execute": 0}, "execute=0"), ({"ensemble": -1.0}, "ensemble=-1.0")],
+    [
+        ({"execute": 9}, "execute=9: must be a whole number from 1 to 8"),
+        ({"execute": 0}, "execute=0"),
+        ({"execute": True}, "execute=True"),
+        ({"ensemble": -1.0}, "ensemble=-1.0"),
+        ({"ensemble": float("nan")}, "ensemble=nan"),
+    ],
 )
 def test_bad_options_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         agent(**options)
+
+
+@pytest.mark.parametrize("device", ["cpu", torch.device("cpu"), "auto"])
+@pytest.mark.parametrize("place", [str, Path])
+def test_devices_and_paths_as_text_and_as_objects(device: Any, place: Any) -> None:
+    one = Agent.from_pretrained(place(ROOT / "checkpoints/pick_at_xy/cnn_keypoints"), device=device)
+    assert one.config.encoder == "cnn_keypoints"
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", torch.device("meta"), "cuda:99", ""], ids=str)
+def test_a_device_that_cannot_be_is_one_line(device: Any) -> None:
+    with pytest.raises(BadInput, match="device=") as caught:
+        Agent.from_pretrained("pick_at_xy/cnn_keypoints", device=device)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", ["a\0b", "x" * 5000, ""], ids=lambda place: repr(place)[:20])
+def test_a_place_that_cannot_be_is_one_line(place: Any) -> None:
+    with pytest.raises(BadInput, match="checkpoint=") as caught:
+        Agent.from_pretrained(place)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 6000
+
+
+# In a process of its own, since types are checked here.
+WRONG_TYPES = """
+import sys, torch
+from policy.agent import Agent
+from whatwhere.errors import BadInput
+right = {"name_or_folder": "pick_at_xy/cnn_keypoints", "device": torch.device("cpu")}
+wrong = {"name_or_folder": [None, 3, b"pick_at_xy/cnn_keypoints", ["pick_at_xy"], 1.5], "device": [None, 3.5, ["cpu"], "meta"],
+         "execute": [2.0, "2", [1]], "ensemble": ["0", [0.1]], "inference": [None, 3, b"plain"]}
+for option, values in wrong.items():
+    for value in values:
+        try:
+            Agent.from_pretrained(**{**right, option: value})
+        except BadInput as error:
+            print(option, repr(value), "refused" if "\\n" not in str(error) and "=" in str(error) else error)
+"""
+
+
+def test_values_of_other_types_are_one_line_each() -> None:
+    done = subprocess.run([sys.executable, "-c", WRONG_TYPES], cwd=ROOT, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 17 and all(line.endswith(" refused") for line in lines), done.stdout
 
 
 def test_a_policy_of_the_future_cannot_act() -> None:

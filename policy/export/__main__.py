@@ -1,0 +1,120 @@
+"""Writes a policy as one file that runs without this package, for a robot's computer, and a JSON that says how to use it.
+
+The file is asked beside the original before it gets its name: the actions must agree to 0.0001. docs/export.md
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from policy.export import FORMATS
+from whatwhere.command import command
+from whatwhere.errors import BadInput, Failed, choose, positive
+from whatwhere.files import atomic, path_name, sha256, write_json
+from whatwhere.named import named
+from whatwhere.versions import installed
+
+if TYPE_CHECKING:
+    from policy.storage.checkpoint import Checkpoint
+    from policy.storage.stored import Stored
+    from policy.training.dataset import Demos
+
+MOST_OBSERVATIONS = 10_000
+NAME = "policy"  # of the file, in a folder
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What `policy/conf/export.yaml` describes. Raises BadInput for values that cannot be."""
+
+    checkpoint: str | None
+    to: str
+    out: str | None
+    demos: str | None
+    observations: int
+
+    def __post_init__(self) -> None:
+        choose("to", self.to, FORMATS)
+        positive("observations", self.observations)
+        if self.observations > MOST_OBSERVATIONS:
+            raise BadInput(f"observations={self.observations}: must be at most {MOST_OBSERVATIONS}")
+        if not self.checkpoint:
+            raise BadInput("checkpoint: missing; give checkpoint=NAME (pick_at_xy/pixelwise) or the folder of a trained policy")
+
+
+def main(settings: Settings) -> None:
+    from policy.storage.stored import verify
+
+    assert settings.checkpoint is not None
+    kind = named("to", settings.to, FORMATS)
+    if missing := [name for name in kind.needs if importlib.util.find_spec(name) is None]:
+        raise BadInput(f"to={settings.to}: needs {', '.join(missing)}, not installed here; run: pip install 'whatwhere[{settings.to}]'")
+    stored = verify(settings.checkpoint)
+    path = place(settings, stored, kind.suffix)
+    demos = _demos(settings, stored)
+    export(settings, stored, kind, path, demos)
+
+
+def place(settings: Settings, stored: Stored, suffix: str) -> Path:
+    """The file's path: `out` itself if it ends as such files do, else a file in the folder `out`. Raises BadInput."""
+    default = Path("outputs/export") / "_".join((path_name(stored.config["task"]), stored.policy.encoder, stored.sha256[:8]))
+    out = Path(settings.out or default)
+    path = out if out.suffix == suffix else out / f"{NAME}{suffix}"
+    if path.is_dir():
+        raise BadInput(f"out={settings.out}: {path} is a folder; give a name that is free")
+    return path
+
+
+def _demos(settings: Settings, stored: Stored) -> Demos | None:
+    if settings.demos is None:
+        return None
+    from policy.training.dataset import load_demos
+
+    return load_demos(settings.demos, 1, stored.policy.chunk)
+
+
+def export(settings: Settings, stored: Stored, kind: Any, path: Path, demos: Demos | None) -> None:
+    import torch
+
+    from policy.agent import Agent
+    from policy.export.about import about
+    from policy.export.check import BOUND, largest_difference
+    from policy.export.graph import output_shapes, traced
+    from policy.export.record import record_path
+    from policy.storage.checkpoint import load
+
+    torch.set_num_threads(1)
+    loaded = load(stored.folder)
+    agent = Agent(loaded.policy, loaded.normalisation, execute=loaded.policy.config.chunk)
+    observations = list(_observations(settings, loaded, demos))
+    print(f"{settings.checkpoint} → {path}: about a minute", flush=True)
+    program = traced(loaded.policy, loaded.normalisation)
+    told = about(loaded, str(settings.checkpoint), output_shapes(program), kind.needs)
+    with atomic(path) as temporary:
+        kind.write(program, temporary, told)
+        difference = largest_difference(agent, kind(temporary), observations)
+        if not difference <= BOUND:
+            raise Failed(f"{path}: not written: its actions differ from the checkpoint's by {difference:.2g}, more than {BOUND:g}")
+        told["file"] = {"name": path.name, "bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
+    of = "recorded" if demos is not None else "random"
+    told["check"] = {"observations": len(observations), "of": of, "largest_difference": difference, "bound": BOUND}
+    told["check"]["runtime"] = f"{kind.runtime} {installed(kind.runtime)}"
+    write_json(record_path(path), told)
+    print(f"{path}: {told['file']['bytes'] / 1e6:.1f} MB; on {len(observations)} {of} observations its actions differ by at most {difference:.1e}")
+    print(f"{record_path(path)}: what goes in and what comes out")
+
+
+def _observations(settings: Settings, loaded: Checkpoint, demos: Demos | None) -> Any:
+    from policy.export.check import random_observations, recorded_observations
+
+    config = loaded.policy.config
+    if demos is not None:
+        return recorded_observations(demos, config, settings.observations)
+    return random_observations(config, loaded.normalisation["proprio"], settings.observations)
+
+
+if __name__ == "__main__":
+    command("policy.conf", "export", Settings, main)

@@ -1,0 +1,36 @@
+"""`inference=plain`: the policy as it was trained, in fp32. The reference for all other ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policy.heads.keypoints import Prediction
+from policy.model import Policy
+from policy.transforms import Affine
+
+
+class Plain:
+    """Answers one observation. Subclasses compute `predict` in another way."""
+
+    def __init__(self, policy: Policy, normalisation: Mapping[str, Affine]) -> None:
+        self.policy, self.normalisation = policy, normalisation
+        self.device = next(policy.parameters()).device
+
+    def __call__(self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray[np.float32]) -> Prediction:
+        """frames (c, 2, h, w, 3), proprio (s,) and task (words,) as observed → actions (1, k, a) in the world's numbers, not clipped, and where it looked."""
+        pictures = torch.from_numpy(np.ascontiguousarray(frames))[None].to(self.device)
+        own = torch.from_numpy(self.normalisation["proprio"].normalise(proprio))[None].to(self.device)
+        with torch.inference_mode():
+            answer = self.predict(pictures, own, torch.from_numpy(task)[None].to(self.device))
+        actions = self.normalisation["actions"].unnormalise(answer.actions.cpu().numpy())
+        return replace(answer, actions=torch.from_numpy(actions))
+
+    def predict(self, frames: Tensor, proprio: Tensor, task: Tensor) -> Prediction:
+        """As `Policy.predict`, on a batch of one."""
+        return self.policy.predict(frames, proprio, task)
