@@ -70,7 +70,7 @@ COLUMNS: dict[str, Any] = {
 }
 
 LEGEND = {
-    "streams": "the pre-trained encoder, by its sha256 (random: never trained)",
+    "streams": "the pre-trained vision transformers, by their sha256 (random: never trained)",
     "relation %": "episodes that end with the object on the side that was asked for",
     "stalled %": "episodes in which no joint and no object moved for at least 1 s",
 }
