@@ -9,7 +9,7 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,6 +18,7 @@ from policy.pretrain.listing import PLAY, find_items
 from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json
+from whatwhere.schema import Index, Name
 
 if TYPE_CHECKING:
     from policy.pretrain.settings import Settings
@@ -39,6 +40,17 @@ class Footage(Protocol):
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "t h w 3"]: ...
 
 
+class PlayedClip(TypedDict):
+    take: Index
+    camera: Name
+
+
+class PlayIndex(TypedDict):
+    """`index.json` beside the `frames.npy` of `python -m envs.demos.play`; what is read of it. Others may lay another `index.json` there."""
+
+    clip_list: NotRequired[list[PlayedClip]]
+
+
 class Play:
     """A folder's `frames.npy`: uint8 (clips, frames, h, w, 3), as written by `python -m envs.demos.play`.
 
@@ -55,7 +67,7 @@ class Play:
         self.shapes = [(int(t), int(h), int(w))] * clips
         index = path.with_name("index.json")
         if index.exists():
-            rows = read_json(index).get("clip_list", [])
+            rows = read_json(index, PlayIndex).get("clip_list", [])
             self.names = [f"take {row['take']}" for row in rows] if len(rows) == clips else self.names
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "t h w 3"]:

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt8
 
 from policy.pretrain.clips import Clips
+from policy.pretrain.footage import PlayIndex
 from policy.probing.ridge import Gram, gram, ridge
 from policy.probing.tokens import Features
 from policy.storage.mapped import mapped
@@ -39,7 +40,10 @@ def read_actions(folder: str | Path, holdout: float, gap: int, fit: int, held_ou
     actions = mapped(folder / "labels" / "actions.npy", "make play with python -m envs.demos.play")  # (clips, frames, stride, a)
     if actions.ndim != 4 or actions.dtype.kind != "f" or len(actions) != len(clips.footage.names):
         raise BadInput(f"play={folder}: labels/actions.npy: found {actions.dtype} {actions.shape}; needs floats (clips, frames, stride, a)")
-    rows = read_json(folder / "index.json")["clip_list"]
+    rows = read_json(folder / "index.json", PlayIndex).get("clip_list", [])
+    if len(rows) != len(actions) or actions.shape[3] != len(NAMES):
+        found = f"index.json lists {len(rows)} clips, labels/actions.npy has {actions.shape}"
+        raise BadInput(f"play={folder}: {found}; needs (clips, frames, stride, {len(NAMES)})")
     usable = np.array([row["camera"] == CAMERA for row in rows]) & np.isfinite(actions).all(axis=(1, 2, 3))
     if actions.shape[1] <= gap:
         raise BadInput(f"gap={gap}: the clips of {folder} have {actions.shape[1]} frames")

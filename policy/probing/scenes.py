@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
+from msgspec import Meta
 
 from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import read_json
 from whatwhere.look import look
+from whatwhere.schema import Count, Name
+
+MOST_LABELS = 1 << 30  # bytes
+FAULTS = (OSError, ValueError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error)  # of a damaged .npz
+
+
+class ScenesIndex(TypedDict):
+    """`index.json` of `python -m envs.demos.scenes`; what is read of it."""
+
+    kind: Literal["scenes"]
+    scenes: Count
+    cameras: Annotated[list[Name], Meta(min_length=1, max_length=16)]
 
 
 @dataclass(frozen=True)
@@ -46,17 +62,24 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
     folder = Path(folder)
     if not (folder / "index.json").is_file():
         raise BadInput(f"scenes={folder}: no index.json; draw scenes with python -m envs.demos.scenes out={folder.parent} tasks={folder.name}")
-    index = read_json(folder / "index.json")
-    if not isinstance(index, dict) or index.get("kind") != "scenes":
-        raise BadInput(f"scenes={folder}: not a folder of envs.demos.scenes")
+    index: ScenesIndex = read_json(folder / "index.json", ScenesIndex)
     number = 0 if camera is None else index["cameras"].index(choose("camera", camera, index["cameras"]))
     try:
         frames = mapped(folder / "frames.npy", "draw scenes with python -m envs.demos.scenes")
         look(folder / "labels.npz", "array")
+        with zipfile.ZipFile(folder / "labels.npz") as packed:
+            if (size := sum(part.file_size for part in packed.infolist())) > MOST_LABELS:
+                raise BadInput(f"{folder / 'labels.npz'}: unpacks to {size} bytes; more than {MOST_LABELS} are not read")
         with np.load(folder / "labels.npz", allow_pickle=False) as labels:
-            target, visible = labels["target_pos_world"], labels["visible_pixels"][:, number]
-    except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"scenes={folder}: frames.npy or labels.npz is missing or not whole ({error})") from None
+            target, visible = labels["target_pos_world"], labels["visible_pixels"]
+    except FAULTS as error:
+        raise BadInput(f"scenes={folder}: labels.npz is missing or not whole ({' '.join(str(error).split())[:120]})") from None
+    n = len(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 6 or frames.shape[1:3] != (len(index["cameras"]), 2) or frames.shape[5] != 3:
+        raise BadInput(f"{folder / 'frames.npy'}: found {frames.dtype} {frames.shape}; needs uint8 (scenes, {len(index['cameras'])} cameras, 2, h, w, 3)")
+    if target.shape != (n, 2, 3) or visible.shape != (n, len(index["cameras"])) or not np.isfinite(target).all():
+        raise BadInput(f"{folder / 'labels.npz'}: found {target.shape} and {visible.shape}; needs finite places (scenes, 2, 3), pixels (scenes, cameras)")
+    visible = visible[:, number]
     rows = np.flatnonzero(visible > 0)
     first, rest = rows[rows < index["scenes"]], rows[rows >= index["scenes"]]
     for name, wanted, there in (("train", fit, len(first)), ("held_out", held_out, len(rest))):

@@ -7,10 +7,12 @@ import hashlib
 import sys
 import time
 from pathlib import Path
+from typing import Annotated, TypedDict
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from msgspec import Meta
 
 from policy.channels import m_channels, p_channels, picture_tensor
 from policy.shapes import StreamTokens
@@ -19,19 +21,33 @@ from policy.streams import TwoStreamEncoder
 from policy.training.dataset import Demos, shifted
 from whatwhere.arrays import ArrayFile
 from whatwhere.disk import check_writable
+from whatwhere.errors import BadInput
 from whatwhere.files import atomic, owned, read_json, write_json
+from whatwhere.schema import Index
 
 FIELDS = ("m_cls", "m_patches", "p_cls", "p_patches")
+
+
+class CacheIndex(TypedDict):
+    """`index.json` of a token cache."""
+
+    shifts: Annotated[int, Meta(ge=1, le=10_000)]
+    reach_px: Annotated[int, Meta(ge=0, le=4096)]
+    seed: Index
 
 
 class TokenCache:
     """Stream tokens of `shifts` shifted copies of each sample, float16 in memory maps: arrays (shifts, samples, cameras, …)."""
 
     def __init__(self, folder: Path):
-        self.index = read_json(folder / "index.json")
+        self.index: CacheIndex = read_json(folder / "index.json", CacheIndex)
         self.arrays = {name: mapped(folder / f"{name}.npy", "remove that folder to compute it again") for name in FIELDS}
-        self.shifts = int(self.index["shifts"])
-        self.table = shift_table(self.shifts, self.arrays["m_cls"].shape[1], int(self.index["reach_px"]), int(self.index["seed"]))
+        self.shifts = self.index["shifts"]
+        samples = self.arrays["m_cls"].shape[1] if self.arrays["m_cls"].ndim > 1 else 0
+        for name, array in self.arrays.items():
+            if array.dtype != np.float16 or array.ndim != (5 if name.endswith("patches") else 4) or array.shape[:2] != (self.shifts, samples):
+                raise BadInput(f"{folder / name}.npy: found {array.dtype} {array.shape}, index.json says {self.shifts} copies; remove that folder")
+        self.table = shift_table(self.shifts, samples, self.index["reach_px"], self.index["seed"])
 
     def tokens(self, shift: Int[np.ndarray, " b"], sample: Int[np.ndarray, " b"]) -> StreamTokens:
         """Stream tokens of the chosen copies, float16: cls (b, c, d), patches (b, c, n, d)."""
