@@ -133,10 +133,11 @@ def _words(info: Any) -> str:
         *most, last = map(str, info.values)
         return f"{', '.join(most)} or {last}" if most else last
     if isinstance(info, kind.IntType | kind.FloatType):
-        least, more, most = info.ge, info.gt, info.le
-        low = f" from {least:g}" if least is not None and abs(least) < 1e15 else f" above {more:g}" if more is not None else ""
-        high = (f" to {most:.12g}" if low.startswith(" from") else f" and at most {most:.12g}") if most is not None and abs(most) < 1e15 else ""
-        return ("a whole number" if isinstance(info, kind.IntType) else "a finite number") + low + high
+        least, more, most = (None if limit is None or abs(limit) > 1e15 else f"{limit:.12g}" for limit in (info.ge, info.gt, info.le))
+        low = f" above {more}" if more is not None else f" from {least}" if least is not None else ""
+        high = "" if most is None else f" to {most}" if least is not None else f" and at most {most}"
+        words = "a whole number" if isinstance(info, kind.IntType) else "a finite number"
+        return words + low + (high or (" on" if least is not None else ""))
     if isinstance(info, kind.ListType | kind.VarTupleType):
         return "a list" + ("" if info.max_length is None else f" of {info.min_length or 0} to {info.max_length}")
     if isinstance(info, kind.StrType):

@@ -28,7 +28,7 @@ import h5py
 import numpy as np
 
 from envs.demos.hdf5 import Hdf5File
-from envs.demos.layout import check_array, check_settings, check_values, digest_of, image_name, seal_of
+from envs.demos.layout import check_array, check_values, digest_of, image_name, seal_of
 from envs.demos.reader import SealedDemo
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
@@ -43,7 +43,7 @@ class Episode:
     """One recorded episode of t steps; row i of every array is what held before action i.
 
     frames: (t, cameras, h, w, 3) uint8, one frame a step (`frame_pairs` makes the pairs a policy sees); None if they were not read.
-    attrs:  the settings named in `envs.demos.layout.FIELDS`, `model_file` (MJCF text) if known, and whatever else JSON can hold.
+    attrs:  the settings named in `envs.demos.records.Settings`, `model_file` (MJCF text) if known, and whatever else JSON can hold.
     """
 
     actions: np.ndarray  # (t, a) float32
@@ -103,7 +103,7 @@ def write_demo(demo: h5py.Group, episode: Episode, arrays: dict[str, np.ndarray]
     settings = {key: value for key, value in episode.attrs.items() if key != "model_file"}
     made_in = {"env_name": settings.get("env_name", settings["task"]), "type": ROBOSUITE_TYPE, "env_version": settings["versions"].get("robosuite")}
     texts = {
-        "env_args": json.dumps({**made_in, "env_kwargs": settings.get("env_kwargs", {})}),
+        "env_args": json.dumps({**made_in, "env_kwargs": settings.get("env_kwargs") or {}}),
         "model_file": str(episode.attrs.get("model_file", "")),
         "ep_meta": json.dumps({"lang": episode.instruction}),
         "whatwhere": json.dumps({**settings, "success": bool(episode.success), "instruction": episode.instruction}, allow_nan=False),
@@ -159,6 +159,8 @@ def header_of(demo: SealedDemo) -> dict[str, Any]:
 
 def checked_arrays(path: Path, episode: Episode) -> dict[str, np.ndarray]:
     """The datasets of `episode` by their names in the file. Raises BadInput, naming `path`, if it is not a valid episode (types, shapes, ranges, settings)."""
+    from envs.demos.records import check_settings  # where an episode is written, not where a command starts
+
     arrays = _arrays(episode)
     check_settings(path, {key: value for key, value in episode.attrs.items() if key != "model_file"})
     for name, array in arrays.items():

@@ -13,16 +13,16 @@ from typing import Any, Self
 import h5py
 import numpy as np
 
-from envs.demos.layout import num_bytes
+from envs.demos.layout import LIKELY_DEFLATION, SMALL, num_bytes
 from whatwhere.disk import HELD
 from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.look import look
+from whatwhere.strict_json import parse
 
 MAX_TEXT, MAX_NAMES = 16 << 20, 100_000  # bytes; things in a group
 FILTERS = {1, 2, 3, 32000}  # gzip, shuffle, fletcher32, lzf: nothing that loads a plug-in
 HEAP = b"GCOL\x01\0\0\0"  # how a global heap begins: signature, version
 MAX_DEFLATION = 1200  # no filter used here shrinks further, so a larger claimed shape is damage, not data
-SMALL, LIKELY_DEFLATION = 256 << 20, 100  # beyond these bytes a file must be worth its claims: a few kilobytes must not fill the memory
 FAULTS = (OSError, RuntimeError, KeyError, ValueError, TypeError, MemoryError, OverflowError, AttributeError)  # what HDF5 says to a damaged file
 
 
@@ -31,6 +31,7 @@ class Hdf5File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.next_demo()
 
     def __enter__(self) -> Self:
         look(self.path, "HDF5 file")
@@ -91,7 +92,16 @@ class Hdf5File:
             raise BadInput(f"{self.path}: attribute {name} of {place.name}: needs a text")
         with limited_memory():
             text = place.attrs[name]
-        return text.decode() if isinstance(text, bytes) else str(text)
+        text = text.decode() if isinstance(text, bytes) else str(text)
+        text.encode()  # h5py lets bytes that are no text pass as lone surrogates
+        return text
+
+    def json(self, place: Any, name: str, schema: Any) -> Any:
+        """The value of a text attribute that holds JSON, as `schema` wants it."""
+        from whatwhere.schema import checked
+
+        where = f"{self.path}: attribute {name} of {place.name}"
+        return checked(parse(self.text(place, name), where), schema, where)
 
     def count(self, place: Any, name: str) -> int:
         """A whole number among the attributes."""
@@ -109,6 +119,13 @@ class Hdf5File:
         claimed = max(num_bytes(dataset.shape, dataset.dtype), num_bytes(dataset.chunks or (), dataset.dtype))
         if stored > self.path.stat().st_size or claimed > max(min(MAX_DEFLATION * stored, SMALL), LIKELY_DEFLATION * stored):
             raise BadInput(f"{self.path}: {name}: shape {dataset.shape} does not fit the {stored} bytes stored")
+        self.claimed, self.stored = self.claimed + claimed, self.stored + stored
+        if self.claimed > max(SMALL, LIKELY_DEFLATION * self.stored):  # many that are small each
+            raise BadInput(f"{self.path}: {name}: with it the demonstration unpacks to {self.claimed} bytes from {self.stored}")
+
+    def next_demo(self) -> None:
+        """What is claimed from here on is in memory together."""
+        self.claimed, self.stored = 0, 0
 
     def values(self, dataset: h5py.Dataset) -> np.ndarray:
         """All of a dataset that `check_storage` has let pass."""

@@ -16,6 +16,7 @@ from zlib import crc32
 from whatwhere.disk import sync
 from whatwhere.files import atomic
 from whatwhere.look import Missing, look
+from whatwhere.strict_json import parse
 
 SYNC_S = 0.5  # a process that is killed loses nothing that was written; a machine that loses its power loses at most what is not synced
 MAX_LINE = 1 << 20
@@ -126,5 +127,5 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
     checksum, space, text = line.partition(b" ")
     if not (space and text.endswith(b"\n")) or checksum != b"%08x" % crc32(text[:-1]):
         return None
-    value = json.loads(text)
+    value = parse(text, "journal")
     return value if isinstance(value, dict) else None

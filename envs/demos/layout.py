@@ -1,10 +1,9 @@
-"""What a valid demonstration is: its settings, the types and shapes of its arrays, and the digests that seal it."""
+"""What the arrays of a valid demonstration are, their types and shapes, and the digests that seal it. (Its settings: envs.demos.records.)"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +12,8 @@ import numpy as np
 from whatwhere.errors import BadInput
 
 MAX_STEPS, MAX_BYTES, MAX_CAMERAS = 100_000, 4 << 30, 16
-NONE = type(None)
-FIELDS: dict[str, tuple[type, ...]] = {  # what `attrs` must hold; more is kept as it is (anything that JSON can say)
-    "task": (str,),
-    "task_version": (str,),
-    "init_hash": (str, NONE),
-    "seed": (int, NONE),
-    "episode": (int, NONE),
-    "rendering": (str,),
-    "size": (int,),
-    "cameras": (list, tuple),
-    "frame_gap": (int,),
-    "control_hz": (int, float),
-    "horizon": (int, NONE),
-    "versions": (dict,),
-}
+MAX_SCALED = 1 << 30  # bytes of the pictures of a demonstration, scaled up or drawn because somebody asked for a size
+SMALL, LIKELY_DEFLATION = 256 << 20, 100  # beyond these bytes a file must be worth its claims: a few kilobytes must not fill the memory
 KINDS = {"actions": ("f4", 2), "executed_actions": ("f4", 2), "states": ("f8", 2), "rewards": ("f4", 1), "dones": ("u1", 1), "obs/proprio": ("f4", 2)}
 
 
@@ -56,28 +42,23 @@ def num_bytes(shape: tuple[int, ...], kind: Any) -> int:
     return size
 
 
+def check_claim(where: str, claimed: int, stored: int, deflation: int = LIKELY_DEFLATION) -> None:
+    """Raises BadInput, before memory is taken, for data that unpack to more bytes than those `stored` can be worth."""
+    if claimed > MAX_BYTES or claimed > max(SMALL, deflation * stored):
+        raise BadInput(f"{where}: unpacks to {claimed} bytes from {stored}; at most {MAX_BYTES}, and {deflation} times what is stored, are read")
+
+
+def check_scaled(where: str, steps: int, cameras: int, size: int | None, before: int = 0) -> None:
+    """Raises BadInput where pictures of `size` pixels would be more than anybody wants; `before`: bytes that they have as they are."""
+    if size is not None and (claimed := 3 * steps * cameras * size * size) > max(MAX_SCALED, before):
+        raise BadInput(f"{where}: size={size}: makes {claimed} bytes of pictures of {steps} steps; at most {MAX_SCALED} are made of one demonstration")
+
+
 def check_values(path: Path, name: str, array: np.ndarray) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         raise BadInput(f"{path}: {name}: NaN or infinite at step {int(np.argwhere(~np.isfinite(array))[0][0])}")
     if name.endswith("actions") and np.abs(array).max() > 1:
         raise BadInput(f"{path}: {name}: needs values in [-1, 1], found {array.flat[np.abs(array).argmax()]:g}")
-
-
-def check_settings(path: Path, settings: dict[str, Any]) -> None:
-    for key, kinds in FIELDS.items():
-        if key not in settings:
-            raise BadInput(f"{path}: {key}: missing among the settings; needed: {', '.join(FIELDS)}")
-        value = settings[key]
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            raise BadInput(f"{path}: {key}: needs {' or '.join('null' if kind is NONE else kind.__name__ for kind in kinds)}, found {value!r:.60}")
-    cameras = settings["cameras"]
-    if (
-        not cameras
-        or len(cameras) > MAX_CAMERAS
-        or not all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in cameras)
-        or len(set(cameras)) != len(cameras)
-    ):
-        raise BadInput(f"{path}: cameras: needs different names of letters, digits and _, at most {MAX_CAMERAS}, found {cameras!r:.60}")
 
 
 def digest_of(array: np.ndarray) -> str:

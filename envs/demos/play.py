@@ -244,7 +244,7 @@ def play(settings: Settings, folder: Path) -> None:
 
     cameras = {task: tuple(envs.task_class(task).default_cameras) for task in settings.names}
     todo, take = [], 0
-    known = {row["take"] for row in read_rows(folder / "takes.jsonl")}
+    known = {row["take"] for row in _taken(folder)}
     while place_of(take, settings.names, cameras)[1] < settings.clips:
         if take not in known:
             todo.append(take)
@@ -266,9 +266,15 @@ def play(settings: Settings, folder: Path) -> None:
                     print(f"take {done}/{len(todo)} · {left // 60}:{left % 60:02d} left", flush=True)
 
 
+def _taken(folder: Path) -> list[dict[str, Any]]:
+    from envs.demos.records import Take  # where a file is read, not where a command starts
+
+    return read_rows(folder / "takes.jsonl", Take)
+
+
 def finish(settings: Settings, folder: Path) -> None:
     """Gives the whole arrays their names and writes the index."""
-    rows = {row["take"]: row for row in read_rows(folder / "takes.jsonl")}
+    rows = {row["take"]: row for row in _taken(folder)}
     clips = []
     for take in sorted(rows):
         row = rows[take]

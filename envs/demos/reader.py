@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import h5py
 import numpy as np
 
 from envs.demos.hdf5 import Hdf5File
-from envs.demos.layout import check_array, check_settings, check_values, digest_of, image_name, seal_of
+from envs.demos.layout import check_array, check_values, digest_of, image_name, seal_of
 from whatwhere.errors import BadInput
 
 
@@ -20,16 +19,14 @@ class SealedDemo:
     """
 
     def __init__(self, file: Hdf5File, name: str = "demo_0") -> None:
+        from envs.demos.records import Sealed, check_cameras  # where a file is read, not where a command starts
+
         self.file, self.path = file, file.path
         demo = file.hard(f"data/{name}", h5py.Group)
         texts = {key: file.text(demo, key) for key in ("model_file", "ep_meta", "whatwhere")}
         texts["env_args"] = file.text(demo if "env_args" in demo.attrs else demo.parent, "env_args")
-        settings = json.loads(texts["whatwhere"])
-        if not isinstance(settings, dict):
-            raise BadInput(f"{self.path}: whatwhere: needs a JSON object")
-        check_settings(self.path, settings)
-        if not isinstance(settings.get("success"), bool) or not isinstance(settings.get("instruction"), str):
-            raise BadInput(f"{self.path}: success, instruction: missing or of a wrong type")
+        settings: dict[str, Any] = file.json(demo, "whatwhere", Sealed)
+        check_cameras(settings, str(self.path))
         names = ["actions", "states", "rewards", "dones", "obs/proprio", *map(image_name, settings["cameras"])]
         if file.has(demo, "executed_actions"):
             names.append("executed_actions")
@@ -39,10 +36,11 @@ class SealedDemo:
         if self.sha256 != seal_of(texts, self.digests):
             raise BadInput(f"{self.path}: sha256 of the settings does not match: the file was damaged or edited")
         self.steps = file.count(demo, "num_samples")
+        file.next_demo()
         for key, dataset in self.datasets.items():
             check_array(self.path, key, dataset.shape, dataset.dtype, self.steps)
             file.check_storage(key, dataset)
-        self.settings: dict[str, Any] = {**settings, "cameras": list(settings["cameras"]), "model_file": texts["model_file"]}
+        self.settings = {**settings, "model_file": texts["model_file"]}
 
     def array(self, name: str) -> np.ndarray:
         """The values of a dataset, verified."""

@@ -64,7 +64,11 @@ def replay(env: TaskEnv, episode: Episode, start: str = "seed") -> Outcome:
     if states[0].shape != episode.states[0].shape:
         raise BadInput(f"states: have {episode.states.shape[1]} numbers, the task's have {len(states[0])}: recorded with another model")
     actions = episode.actions if episode.executed_actions is None else episode.executed_actions
-    goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals", ())}  # of an arm that teleoperation moved beside the actions
+    if actions.shape[1] != env.action_dim:
+        raise BadInput(f"actions: have {actions.shape[1]} numbers, the task's have {env.action_dim}: recorded with another model")
+    goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals") or ()}  # of an arm that teleoperation moved beside the actions
+    if goals and not hasattr(env.simulation, "hold"):
+        raise BadInput(f"arm_goals: there are some, but the arm of task={env.task} moves by its actions alone")
 
     def after(env: TaskEnv, action: np.ndarray, info: dict[str, Any]) -> None:
         states.append(env.get_state())

@@ -21,10 +21,12 @@ class Starts:
 
     def __init__(self, folder: Path) -> None:
         """Reads the book and mends it after a crash. Raises BadInput if a file in the folder is damaged or belongs to another start."""
+        from envs.demos.records import Start  # where a file is read, not where a command starts
+
         self.folder, self.book = folder, folder / "starts.jsonl"
         for torn in folder.glob(".*.tmp"):
             torn.unlink()
-        rows = {row["episode"]: row for row in read_rows(self.book)}
+        rows = {row["episode"]: row for row in read_rows(self.book, Start)}
         self.rows = [rows[start] for start in range(len(rows)) if start in rows]
         files = {int(match[1]): path for path in folder.iterdir() if (match := NAME.fullmatch(path.name))}
         succeeded = [row["episode"] for row in self.rows if row["success"]]

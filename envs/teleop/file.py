@@ -6,8 +6,6 @@ commands= is an episode file, a folder of them (each is played on its own start)
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +14,12 @@ from typing import Any, Literal
 import numpy as np
 
 from envs.demos.episodes import episode_paths, read_episode
-from envs.teleop.device import BUTTONS, Command, Status
+from envs.teleop.device import Command, Status
+from envs.teleop.messages import Line, command_of
 from whatwhere.errors import BadInput
 from whatwhere.look import read
+from whatwhere.schema import checked
+from whatwhere.strict_json import parse
 
 
 class CommandFile:
@@ -75,7 +76,7 @@ def _of_episode(path: Path) -> tuple[tuple[int, int], list[Command]]:
     seed, start = episode.attrs["seed"], episode.attrs["episode"]
     if seed is None or start is None:
         raise BadInput(f"{path}: does not say from which seed and start it is to be played")
-    goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals", ())}
+    goals = {int(step): np.array(goal) for step, *goal in episode.attrs.get("arm_goals") or ()}
     actions = episode.actions if episode.executed_actions is None else episode.executed_actions
     return (seed, start), [Command(action=action, arm_goal=goals.get(step)) for step, action in enumerate(actions)]
 
@@ -83,54 +84,22 @@ def _of_episode(path: Path) -> tuple[tuple[int, int], list[Command]]:
 def read_commands(path: Path) -> tuple[tuple[int, int], list[Command]]:
     """(seed, start) and the commands of a file of JSON lines. Raises BadInput naming the line."""
     place, commands = (0, 0), []
-    for number, line in enumerate(read(path, "text file").decode(errors="replace").splitlines(), 1):
-        text = re.sub(r"^[0-9a-f]{8} ", "", line)  # the checksum of a journal's line
-        try:
-            row = json.loads(text) if text.strip() else {}
-            if not isinstance(row, dict):
-                raise ValueError("needs an object")
-            if "seed" in row or "start" in row:
-                place = (int(row.get("seed", 0)), int(row.get("start", 0)))
-            elif row:
-                commands.append(_command(row))
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
-            raise BadInput(f"{path}, line {number}: not a command ({' '.join(str(error).split())[:80]})") from None
+    for number, line in enumerate(read(path, "text file").splitlines(), 1):
+        text, where = re.sub(rb"^[0-9a-f]{8} ", b"", line), f"{path}, line {number}"  # without the checksum of a journal's line
+        if not text.strip():
+            continue
+        row = checked(parse(text, where), Line, where)
+        if "seed" in row or "start" in row:
+            place = (row.get("seed", 0), row.get("start", 0))
+        elif row:
+            commands.append(_command(row))
     if not commands:
         raise BadInput(f"{path}: holds no commands")
     return place, commands
 
 
-def _command(row: dict[str, Any]) -> Command:
+def _command(row: Line) -> Command:
     if "action" in row:
-        action, goal = np.array(row["action"], np.float32), row.get("arm_goal")
-        if action.ndim != 1 or not np.isfinite(action).all():
-            raise ValueError("action: needs a list of numbers")
-        return Command(action=action, arm_goal=None if goal is None else np.array(goal, np.float64))
-    move, turn = triple(row.get("move", (0, 0, 0))), triple(row.get("turn", (0, 0, 0)))
-    return Command(move, turn, share(row.get("speed", 1.0)), buttons(row.get("buttons", ())))
-
-
-def triple(values: Any) -> tuple[float, float, float]:
-    """Three numbers, clipped to [−1, 1]. Raises ValueError."""
-    if not isinstance(values, list | tuple) or len(values) != 3:
-        raise ValueError("needs three numbers")
-    x, y, z = (min(max(number(value), -1.0), 1.0) for value in values)
-    return x, y, z
-
-
-def share(value: Any) -> float:
-    """A number, clipped to [0, 1]. Raises ValueError."""
-    return min(max(number(value), 0.0), 1.0)
-
-
-def number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError("needs a finite number")
-    return float(value)
-
-
-def buttons(values: Any) -> tuple[str, ...]:
-    """Names of BUTTONS, at most eight. Raises ValueError."""
-    if not isinstance(values, list | tuple) or len(values) > 8 or not all(isinstance(value, str) and value in BUTTONS for value in values):
-        raise ValueError(f"buttons: needs a list of {', '.join(BUTTONS)}")
-    return tuple(values)
+        goal = row.get("arm_goal")
+        return Command(action=np.array(row["action"], np.float32), arm_goal=None if goal is None else np.array(goal, np.float64))
+    return command_of(row, speed=1.0)

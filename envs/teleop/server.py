@@ -27,8 +27,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from envs.teleop.device import ABSENT, BUTTONS, Command
-from envs.teleop.file import buttons, number, share, triple
-from whatwhere.errors import BadInput
+from envs.teleop.messages import Message, command_of
+from whatwhere.errors import BadInput, shown
+from whatwhere.schema import checked
+from whatwhere.strict_json import parse
 
 MAX_MESSAGE = 2048  # bytes; the page's are below 300
 MAX_RATE = 120  # messages a second, with as many in reserve
@@ -182,24 +184,21 @@ class PageServer:
                 return
             try:
                 self._take(message)
-            except (ValueError, TypeError, RecursionError):
+            except BadInput:
                 await connection.close(NONSENSE, "not a message of this page")
                 return
 
     def _take(self, message: str | bytes) -> None:
-        """Raises ValueError or TypeError for anything but what the page sends."""
+        """Raises BadInput for anything but what the page sends."""
         if not isinstance(message, str):
-            raise ValueError("binary")
-        told = json.loads(message)
-        if not isinstance(told, dict) or not told.keys() <= {"move", "turn", "speed", "buttons", "visible", "seen"}:
-            raise ValueError("unknown keys")
-        pressed = buttons(told.get("buttons", ()))
-        visible = told.get("visible") is True
-        command = Command(triple(told.get("move")), triple(told.get("turn")), share(told.get("speed")), present=visible) if visible else ABSENT
-        seen = int(number(told.get("seen", 0)))
+            raise BadInput("message: needs a text, found bytes")
+        told = checked(parse(message, "message"), Message, "message")
+        if not told.keys() <= Message.__annotations__.keys():
+            raise BadInput(f"message: unknown keys {shown(list(told))}")
+        command = command_of(told, speed=0.0)
         with self._lock:
-            self._command, self._heard, self._seen = command, time.monotonic(), seen
-            self._pressed = [*self._pressed, *pressed][: 2 * len(BUTTONS)]
+            self._command, self._heard, self._seen = command if told.get("visible") else ABSENT, time.monotonic(), int(told.get("seen", 0))
+            self._pressed = [*self._pressed, *command.buttons][: 2 * len(BUTTONS)]
         self._wake()
 
     async def _send(self, connection: ServerConnection) -> None:

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.demos import journal
 from envs.demos.starts import Starts
 from envs.teleop.device import STILL, Command, Device, Status
 from envs.teleop.drive import drive_for
 from envs.teleop.pace import Pace
-from envs.teleop.take import FAILED, JOURNAL, Take
+from envs.teleop.take import FAILED, JOURNAL, Take, unfinished
 from envs.teleop.views import Views
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ class Session:
     def begin(self) -> None:
         """Before the first tick: the next start, or the unfinished episode of a session that was killed."""
         self._to_next_start()
-        found = journal.read(self.folder / JOURNAL)
-        self._found = [] if found is None or found[0].get("start") != self.start else found[1]
+        self._found = unfinished(self.folder, self.start, self.env)
         if not self._found:
             (self.folder / JOURNAL).unlink(missing_ok=True)  # of an episode that was saved, or that never began
         elif self._recover == "ask":

@@ -8,15 +8,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.demos.episodes import write_episode
-from envs.demos.journal import Journal
+from envs.demos.journal import Journal, read
 from envs.demos.recording import Recording
 from envs.demos.starts import Starts, next_free
+from whatwhere.errors import BadInput
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
 
 JOURNAL = ".journal.jsonl"
 FAILED = "failed"
+
+
+def unfinished(folder: Path, start: int | None, env: TaskEnv) -> list[dict[str, Any]]:
+    """The rows of the journal in `folder`, if it is of this start. Raises BadInput if they are none of this task."""
+    from envs.demos.records import JournalHeader, JournalRow
+    from whatwhere.schema import checked
+
+    path = folder / JOURNAL
+    if (found := read(path)) is None or checked(found[0], JournalHeader, f"{path}: line 1")["start"] != start:
+        return []
+    sizes = {"action": env.action_dim, "state": len(env.get_state()), "proprio": len(env.proprio())}
+    for number, row in enumerate(found[1], 2):
+        checked(row, JournalRow, f"{path}: line {number}")
+        for name, size in sizes.items():
+            if len(row[name]) != size:
+                raise BadInput(f"{path}: line {number}: {name}: has {len(row[name])} numbers, task={env.task} has {size}; move it away")
+        if "arm_goal" in row and not hasattr(env.simulation, "hold"):
+            raise BadInput(f"{path}: line {number}: arm_goal: the arm of task={env.task} moves by its actions alone; move it away")
+    return found[1]
 
 
 class Take:

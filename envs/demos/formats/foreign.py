@@ -23,7 +23,7 @@ def task_of(reading: Reading, env_name: str) -> str:
 
 
 def foreign_settings(task: str, cameras: Sequence[str], control_hz: float, versions: dict[str, Any]) -> dict[str, Any]:
-    """Settings as `envs.demos.layout.FIELDS` wants them; the size is known when the pictures are."""
+    """Settings as `envs.demos.records.Settings` wants them; the size is known when the pictures are."""
     unknown = {"task_version": UNKNOWN, "init_hash": None, "seed": None, "episode": None, "rendering": UNKNOWN, "horizon": None}
     return {"task": task, **unknown, "size": 1, "cameras": list(cameras), "frame_gap": FRAME_GAP, "control_hz": control_hz, "versions": versions}
 

@@ -6,6 +6,7 @@ colour pictures. Writing is in `lerobot_write`. Only files inside the folder are
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -19,15 +20,12 @@ from envs.demos.formats import lerobot_said as said
 from envs.demos.formats.foreign import UNKNOWN, fitted, foreign_settings, out_of_range, scaled_to
 from envs.demos.formats.lerobot_files import Files
 from envs.demos.formats.lerobot_write import MODELS, OWN_CLAIM, OWN_ROWS, row_digest, write
-from envs.demos.layout import check_settings, digest_of, image_name
+from envs.demos.layout import check_scaled, digest_of, image_name
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import read_json, read_rows, sha256
 from whatwhere.look import read
 
 __all__ = ["Source", "recognises", "write"]
-
-OWN_FIELDS = {"episode_index": int, "settings": dict, "success": bool, "instruction": str, "has_executed_actions": bool, "digests": dict}
-WHOLE = re.compile(r"[0-9a-f]{64}")
 
 
 def recognises(path: Path) -> bool:
@@ -82,8 +80,6 @@ class Source(Files):
     def _own_settings(self, own: dict[str, Any]) -> dict[str, Any]:
         settings = dict(own["settings"])
         if own.get("model") is not None:
-            if not WHOLE.fullmatch(str(own.get("model"))):
-                raise BadInput(f"{self.path}/{OWN_ROWS}: model: needs a sha256, found {own['model']!r:.60}")
             path = self.inside(f"{MODELS}/{own['model']}.xml", "text file")
             if sha256(path) != own.get("model"):
                 raise BadInput(f"{path}: sha256 does not match: the file is damaged")
@@ -91,25 +87,23 @@ class Source(Files):
         return settings
 
     def _own(self) -> list[dict[str, Any]] | None:
+        from envs.demos.records import OwnRow, check_cameras
+
         if not (self.path / OWN_ROWS).exists():
             return None
-        rows = read_rows(self.inside(OWN_ROWS, "file of rows"))
+        rows = read_rows(self.inside(OWN_ROWS, "file of rows"), OwnRow)
         for row in rows:
-            if row.pop("sha256", None) != row_digest(row):
+            if row.pop("sha256") != row_digest(row):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: sha256 of a row does not match: the file was damaged or edited")
-            for key, kind in OWN_FIELDS.items():
-                if not isinstance(row.get(key), kind) or (kind is int and isinstance(row[key], bool)):
-                    raise BadInput(f"{self.path}/{OWN_ROWS}: {key}: needs {kind.__name__}, found {row.get(key)!r:.60}")
-            check_settings(self.path / OWN_ROWS, row["settings"])
+            check_cameras(row["settings"], f"{self.path}/{OWN_ROWS}")
         if [row["episode_index"] for row in rows] != [row["episode_index"] for row in self.table]:
             raise BadInput(f"{self.path}/{OWN_ROWS}: {len(rows)} episodes, the dataset has {len(self.table)}; without that file it is read as another's")
         return rows
 
     def _claim(self) -> dict[str, Any]:
-        claim = read_json(self.inside(OWN_CLAIM, "JSON file"))
-        if not isinstance(claim, dict) or not isinstance(claim.get("files"), dict):
-            raise BadInput(f"{self.path}/{OWN_CLAIM}: needs an object with files")
-        return claim
+        from envs.demos.records import OwnClaim
+
+        return read_json(self.inside(OWN_CLAIM, "JSON file"), OwnClaim)
 
     # ---- others'
 
@@ -126,6 +120,8 @@ class Source(Files):
             if not self.reading.as_is:
                 raise BadInput(f"{where}: {problem}")
             settings["control_problem"] = problem
+        before = row["length"] * sum(math.prod(self.features[key]["shape"]) for key in self.cameras.values())
+        check_scaled(where, row["length"], len(self.cameras), self.reading.size, before)
         pictures = [scaled_to(self.pictures(index, key), self.reading.size) for key in self.cameras.values()]
         frames = np.stack(fitted(where, pictures), axis=1)
         states = np.arange(len(actions))[:, None] / self.hz  # the format has none: time alone, in seconds

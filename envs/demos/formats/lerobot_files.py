@@ -11,15 +11,16 @@ import numpy as np
 from PIL import Image
 
 from envs.demos.formats import lerobot_meta as meta
-from envs.demos.formats.lerobot_table import Rows, table_rows
+from envs.demos.formats.lerobot_table import MAX_EPISODES, Rows, table_rows
 from envs.demos.formats.video import VideoFrames
-from envs.demos.layout import MAX_STEPS
+from envs.demos.layout import check_claim
 from whatwhere.errors import BadInput
-from whatwhere.files import read_json, sha256
+from whatwhere.files import inside, read_json, sha256
 from whatwhere.look import look
 from whatwhere.picture import DAMAGE, Unreadable, shown
 
-NEEDED = ("episode_index", "length", "tasks", "data/chunk_index", "data/file_index", "dataset_from_index", "dataset_to_index")
+VIDEO_DEFLATION = 10_000  # of a scene that stands still
+PLACE = ("chunk_index", "file_index", "from_timestamp")  # columns of a video
 
 
 class Files:
@@ -56,39 +57,26 @@ class Files:
         return f"episode {self.table[index]['episode_index']}"
 
     def _info(self) -> dict[str, Any]:
+        from envs.demos.formats.lerobot_records import Info  # where a file is read, not where a command starts
+
         path = self.inside("meta/info.json", "JSON file")
-        info = read_json(path)
-        if not isinstance(info, dict) or not str(info.get("codebase_version")).startswith("v3."):
-            found = info.get("codebase_version") if isinstance(info, dict) else info
-            raise BadInput(
-                f"{path}: codebase_version={found!s:.40}: needs {meta.VERSION}; LeRobot converts older ones: lerobot.datasets.v30.convert_dataset_v21_to_v30"
-            )
-        features = info.get("features")
-        fits = isinstance(features, dict) and all(
-            isinstance(f, dict)
-            and isinstance(f.get("dtype"), str)
-            and isinstance(f.get("shape"), list)
-            and all(isinstance(n, int) and 0 < n <= 4096 for n in f["shape"])
-            for f in features.values()
-        )
-        if not fits:
-            raise BadInput(f"{path}: features: needs a dtype and a shape each, of sizes 1 to 4096")
-        hz = info.get("fps")
-        if not isinstance(hz, int | float) or isinstance(hz, bool) or not 0 < hz <= 1000:
-            raise BadInput(f"{path}: fps={hz!r:.40}: needs a number of frames a second")
-        if info.get("data_path") != meta.DATA_PATH or info.get("video_path") not in (meta.VIDEO_PATH, None):
-            raise BadInput(f"{path}: data_path, video_path: need to be {meta.DATA_PATH} and {meta.VIDEO_PATH}")
-        return info
+        return read_json(path, Info)
 
     def _episodes(self) -> list[dict[str, Any]]:
         """The rows of `meta/episodes`, in order of episode_index, without statistics."""
-        rows = []
+        from envs.demos.formats.lerobot_records import EpisodeRow
+        from whatwhere.schema import checked
+
+        where, rows = f"{self.path}/meta/episodes", []
+        wanted = {*EpisodeRow.__annotations__, *(f"videos/{key}/{name}" for key in self.features for name in PLACE)}
         for path in sorted((self.path / "meta/episodes").glob("chunk-*/file-*.parquet")):
-            rows += table_rows(self.inside(path.relative_to(self.path), "table"), lambda name: not name.startswith("stats/"))
+            rows += table_rows(self.inside(path.relative_to(self.path), "table"), wanted.__contains__)
+            if len(rows) > MAX_EPISODES:
+                raise BadInput(f"{where}: more than {MAX_EPISODES} episodes are not read")
         for row in rows:
-            whole = all(isinstance(row.get(key), int) and row[key] >= 0 for key in NEEDED if key != "tasks") and isinstance(row.get("tasks"), list)
-            if not whole or not 0 < row["length"] <= MAX_STEPS or row["dataset_to_index"] - row["dataset_from_index"] != row["length"]:
-                raise BadInput(f"{self.path}/meta/episodes: episode {row.get('episode_index')}: needs {', '.join(NEEDED)}, of at most {MAX_STEPS} steps")
+            checked(row, EpisodeRow, f"{where}: episode {row.get('episode_index')!r:.40}")
+            if row["dataset_to_index"] - row["dataset_from_index"] != row["length"]:
+                raise BadInput(f"{where}: episode {row['episode_index']}: length: needs dataset_to_index - dataset_from_index, found {row['length']}")
         if not rows:
             raise BadInput(f"{self.path}/meta/episodes: holds no episodes")
         rows.sort(key=lambda row: row["episode_index"])
@@ -109,10 +97,8 @@ class Files:
 
     def inside(self, name: str | Path, kind: str) -> Path:
         """A file of the dataset, of one of the kinds of `whatwhere.look`. Raises BadInput if it is missing, no regular file or, by a link, elsewhere."""
-        path = self.path / name
+        path = inside(self.path, name)
         look(path, kind)
-        if not path.resolve().is_relative_to(self.path.resolve()):
-            raise BadInput(f"{path}: is a link to elsewhere; only files in the dataset's own folder are read")
         return path
 
     def _verified(self, name: str) -> Path:
@@ -148,17 +134,28 @@ class Files:
         if len(feature.get("shape", ())) != 3 or feature["dtype"] not in ("image", "video"):
             raise BadInput(f"{self.path}: {key}: needs pictures, found {feature.get('dtype')} {feature.get('shape')}")
         height, width = feature["shape"][1:] if feature["shape"][0] == 3 else feature["shape"][:2]
+        where, claimed = f"{self.path}: {self.name(index)}: {key}", row["length"] * height * width * 3
         if feature["dtype"] == "image":
-            return np.stack([self._picture(index, cell, height, width) for cell in self._rows(index, [key, "episode_index"])[key]])
-        chunk, file, begins = (row.get(f"videos/{key}/{name}") for name in ("chunk_index", "file_index", "from_timestamp"))
-        if not (isinstance(chunk, int) and isinstance(file, int) and isinstance(begins, int | float) and min(chunk, file, begins) >= 0):
-            raise BadInput(f"{self.path}/meta/episodes: {self.name(index)}: needs the place of its video of {key}")
+            cells = self._rows(index, [key, "episode_index"])[key]
+            check_claim(where, claimed, sum(len(cell["bytes"]) for cell in cells if isinstance(cell, dict) and isinstance(cell.get("bytes"), bytes)))
+            return np.stack([self._picture(index, cell, height, width) for cell in cells])
+        chunk, file, begins = self._place(index, key)
         name = meta.VIDEO_PATH.format(video_key=key, chunk_index=chunk, file_index=file)
         if key not in self._videos or self._videos[key].path != self.path / name:
             if key in self._videos:
                 self._videos[key].close()
             self._videos[key] = VideoFrames(self._verified(name), height, width, self.hz)
+        check_claim(where, claimed, (self.path / name).stat().st_size, VIDEO_DEFLATION)
         return self._videos[key].take(round(begins * self.hz), row["length"])
+
+    def _place(self, index: int, key: str) -> tuple[int, int, float]:
+        """Number of the chunk and of the file in it, and where in the video an episode begins (s)."""
+        from envs.demos.formats.lerobot_records import VideoPlace
+        from whatwhere.schema import checked
+
+        place = {name: self.table[index].get(f"videos/{key}/{name}") for name in PLACE}
+        place = checked(place, VideoPlace, f"{self.path}/meta/episodes: {self.name(index)}: videos/{key}")
+        return place["chunk_index"], place["file_index"], place["from_timestamp"]
 
     def _picture(self, index: int, cell: Any, height: int, width: int) -> np.ndarray:
         where = f"{self.path}: {self.name(index)}"

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 
 from envs.demos.formats.lerobot_meta import pyarrow
-from envs.demos.hdf5 import LIKELY_DEFLATION, SMALL, short
+from envs.demos.hdf5 import short
+from envs.demos.layout import LIKELY_DEFLATION, SMALL
 from whatwhere.errors import BadInput
 
 BATCH = 64  # rows, so as many pictures of each camera, in memory besides an episode
-MAX_EPISODES = 1_000_000
+MAX_EPISODES = 100_000
+LIKELY_ROWS = 200_000  # beyond these, a file has at least a byte a row
+WIDEST = 8  # bytes of a number
 
 
 @contextmanager
@@ -29,11 +32,15 @@ def _reading(path: Path) -> Iterator[None]:
 def _open(path: Path) -> Any:
     _, pq = pyarrow()
     file = pq.ParquetFile(path, page_checksum_verification=True, thrift_string_size_limit=64 << 20, thrift_container_size_limit=10_000_000)
+    size = path.stat().st_size
+    if file.metadata.num_rows > max(LIKELY_ROWS, size) or file.metadata.num_row_groups > max(1, file.metadata.num_rows):
+        raise BadInput(f"{path}: claims {file.metadata.num_rows} rows in {file.metadata.num_row_groups} groups, in {size} bytes")
     for group in range(file.metadata.num_row_groups):
         for number in range(file.metadata.num_columns):
             column = file.metadata.row_group(group).column(number)
-            if column.total_uncompressed_size > max(SMALL, LIKELY_DEFLATION * column.total_compressed_size):
-                raise BadInput(f"{path}: {column.path_in_schema}: claims {column.total_uncompressed_size} bytes in {column.total_compressed_size}")
+            claimed = max(column.total_uncompressed_size, WIDEST * column.num_values)  # one number can stand for millions
+            if claimed > max(SMALL, LIKELY_DEFLATION * column.total_compressed_size):
+                raise BadInput(f"{path}: {column.path_in_schema:.80}: claims {claimed} bytes in {column.total_compressed_size}")
     return file
 
 
@@ -61,6 +68,8 @@ class Rows:
         with _reading(self.path):
             if self._file is None or start < self._at:
                 self._begin()
+            if start + count > (rows := self._file.metadata.num_rows):  # type: ignore[attr-defined]
+                raise BadInput(f"{self.path}: ends at row {rows}, needed are {start + count}")
             pieces, needed = [], start
             while needed < start + count:
                 if self._batch is None or needed >= self._at + len(self._batch):
@@ -82,7 +91,7 @@ class Rows:
     def _next(self, needed: int) -> None:
         self._at += len(self._batch) if self._batch is not None else 0
         self._batch = next(self._batches, None)
-        if self._batch is None:
+        if self._batch is None:  # it has fewer than it claims
             raise BadInput(f"{self.path}: ends at row {self._at}, needed are {needed}")
 
     def close(self) -> None:

@@ -27,7 +27,7 @@ from envs.demos.formats.foreign import fitted, foreign_settings, out_of_range, s
 from envs.demos.formats.robosuite_control import said_by
 from envs.demos.formats.robot_state import robot_state
 from envs.demos.hdf5 import Hdf5File, limited_memory
-from envs.demos.layout import MAX_BYTES, MAX_STEPS, num_bytes
+from envs.demos.layout import MAX_BYTES, MAX_STEPS, check_scaled, num_bytes
 from envs.demos.reader import SealedDemo
 from envs.demos.sink import Sink
 from whatwhere.errors import BadInput, choose
@@ -114,7 +114,10 @@ class Source:
 
     def _foreign(self, index: int, frames: bool = True) -> Episode:
         """A demonstration that another program wrote. Raises BadInput."""
+        from envs.demos.records import EnvArgs, EpisodeMeta
+
         name, file = self.demos[index], self.file
+        file.next_demo()
         demo, where = file.hard(f"data/{name}", h5py.Group), f"{self.path}: {name}"
         actions = self._array(name, "actions", file.count(demo, "num_samples") if "num_samples" in demo.attrs else None)
         states = self._array(name, "states", len(actions)) if file.has(demo, "states") else None
@@ -129,19 +132,19 @@ class Source:
         for key in (*keys, *(() if self.reading.draw else (f"{camera}_image" for camera in cameras))):
             choose(f"{where}/obs", key, known)
         proprio = np.concatenate([self._array(name, f"obs/{key}", len(actions)).reshape(len(actions), -1) for key in keys], axis=1)
-        actions, settings = self._acting(where, actions, self._json(demo.parent, "env_args"))
+        actions, settings = self._acting(where, actions, self._json(demo.parent, "env_args", EnvArgs))
         settings |= {"cameras": list(cameras), "proprio": list(keys), "masks": [mask for mask, names in self.masks.items() if name in names]}
         settings |= {"model_file": file.text(demo, "model_file") if "model_file" in demo.attrs else ""}
         pictures = self._pictures(name, cameras, len(actions)) if frames else None
         settings |= {} if pictures is None else {"size": pictures.shape[2]}
-        instruction = self.reading.instruction or self._lang(demo, where) or settings["task"].rpartition("/")[2].replace("_", " ")
+        instruction = self.reading.instruction or self._json(demo, "ep_meta", EpisodeMeta).get("lang") or settings["task"].rpartition("/")[2].replace("_", " ")
         states = np.arange(len(actions))[:, None] / settings["control_hz"] if states is None else states.astype(np.float64)  # without: time alone, in seconds
         return Episode(_single(where, "actions", actions), states, _single(where, "obs", proprio), pictures, success, instruction, settings)
 
     def _acting(self, where: str, actions: np.ndarray, args: dict[str, Any]) -> tuple[np.ndarray, dict[str, Any]]:
         """The actions in this package's meaning, and what is known of the environment. Raises BadInput where they mean something else."""
         said, name = said_by(args, str(self.path)), str(args.get("env_name", "unknown"))
-        kwargs = args["env_kwargs"] if isinstance(args.get("env_kwargs"), dict) else {}
+        kwargs = args.get("env_kwargs") or {}
         task = task_of(self.reading, name)
         if not self.reading.as_is:
             said.check(str(self.path))
@@ -156,12 +159,6 @@ class Source:
             settings["control_problem"] = problem
         return actions, settings
 
-    def _lang(self, demo: h5py.Group, where: str) -> str:
-        lang = self._json(demo, "ep_meta").get("lang")
-        if not isinstance(lang, str | None):
-            raise BadInput(f"{where}: ep_meta: lang: needs a text, found {lang!r:.60}")
-        return lang or ""
-
     def _success(self, name: str, steps: int) -> bool:
         """By the rewards, which a robomimic file has as it has dones: without them nobody knows. Raises BadInput."""
         for key in ("rewards", "dones"):
@@ -174,16 +171,19 @@ class Source:
 
     def _pictures(self, name: str, cameras: tuple[str, ...], steps: int) -> np.ndarray:
         """(t, cameras, size, size, 3)."""
-        pictures = [scaled_to(self._array(name, f"obs/{camera}_image", steps, 4), self.reading.size) for camera in cameras]
-        return np.stack(fitted(f"{self.path}: {name}", pictures), axis=1)
+        where, size = f"{self.path}: {name}", self.reading.size
+        pictures = [self._array(name, f"obs/{camera}_image", steps, 4) for camera in cameras]
+        check_scaled(where, steps, len(cameras), size, sum(frames.nbytes for frames in pictures))
+        return np.stack(fitted(where, [scaled_to(frames, size) for frames in pictures]), axis=1)
 
     def _drawn(self, index: int, episode: Episode, has_states: bool) -> Episode:
         """With pictures that are drawn from the states; where that goes wrong, the file is not at fault. Raises BadInput."""
-        where, model = f"{self.path}: {self.demos[index]}", str(episode.attrs["model_file"])
+        where, model, size = f"{self.path}: {self.demos[index]}", str(episode.attrs["model_file"]), self.reading.size or DRAWN_SIZE
         assert self.reading.draw is not None
         if not has_states or not model:
             raise BadInput(f"{where}: draw={','.join(self.reading.draw)}: needs states and model_file, which it lacks")
-        with contextlib.closing(Drawer(model, self.reading.draw, self.reading.size or DRAWN_SIZE, f"{where}: model_file")) as drawer:
+        check_scaled(where, len(episode), len(self.reading.draw), size)
+        with contextlib.closing(Drawer(model, self.reading.draw, size, f"{where}: model_file")) as drawer:
             frames = drawer.draw(episode.states)
         return replace(episode, frames=frames, attrs=episode.attrs | {"size": frames.shape[2]})
 
@@ -206,9 +206,8 @@ class Source:
             raise BadInput(f"{where}: NaN or infinite at step {int(np.argwhere(~np.isfinite(array))[0][0])}")
         return array
 
-    def _json(self, place: h5py.Group, name: str) -> dict[str, Any]:
-        value = json.loads(self.file.text(place, name)) if name in place.attrs else {}
-        return value if isinstance(value, dict) else {}
+    def _json(self, place: h5py.Group, name: str, schema: Any) -> Any:
+        return self.file.json(place, name, schema) if name in place.attrs else {}
 
 
 def _single(where: str, name: str, array: np.ndarray) -> np.ndarray:
@@ -256,5 +255,5 @@ def _part(index: int, valid: float) -> str:
 def _check_same(out: Path, content: dict[str, Any]) -> None:
     with Hdf5File(out) as file, file.reading():
         data = file.hard("data", h5py.Group)
-        if CLAIM not in data.attrs or json.loads(file.text(data, CLAIM)) != json.loads(json.dumps(content)):
+        if CLAIM not in data.attrs or file.json(data, CLAIM, dict[str, Any]) != json.loads(json.dumps(content)):
             raise BadInput(f"out={out}: holds other demonstrations, or was written with other settings; choose another out=")

@@ -57,7 +57,9 @@ def coverage(summaries: Sequence[Summary], num_starts: int, cache: Any) -> Cover
 
 def _evaluation_starts(env: Any, count: int, cache: Any) -> np.ndarray:
     path = cache / f"{env.task}-v{env.task_version}-{stamp()['mujoco']}-{stamp()['robosuite']}.json"
-    known = read_json(path) if path.exists() else []
+    from whatwhere.schema import Finite
+
+    known = read_json(path, list[tuple[Finite, Finite]]) if path.exists() else []
     if len(known) < count:
         known += [_position(env.reset(seed=REPORTED[0], options={"episode": i})[1])[0].tolist() for i in range(len(known), count)]
         with contextlib.suppress(OSError):  # a cache that cannot be written costs seconds, no more

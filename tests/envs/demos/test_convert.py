@@ -249,18 +249,18 @@ def _link_out(dataset: Path) -> None:
 
 
 DAMAGE = {
-    "version": (lambda d: _edit_info(d, codebase_version="v2.1"), "codebase_version=v2.1: needs v3.0"),
-    "paths": (lambda d: _edit_info(d, data_path="/etc/{chunk_index:>99999999}"), "data_path, video_path: need to be"),
-    "features": (lambda d: _edit_info(d, features={"action": 5}), "features: needs a dtype and a shape"),
-    "rate": (lambda d: _edit_info(d, fps=-1), "fps=-1: needs a number"),
+    "version": (lambda d: _edit_info(d, codebase_version="v2.1"), r"codebase_version: needs v3.0 \(LeRobot converts older ones.*found 'v2.1'"),
+    "paths": (lambda d: _edit_info(d, data_path="/etc/{chunk_index:>99999999}"), "info.json: data_path: needs data/chunk-"),
+    "features": (lambda d: _edit_info(d, features={"action": 5}), "features.action: needs an object, found 5"),
+    "rate": (lambda d: _edit_info(d, fps=-1), "fps: needs a finite number above 0 and at most 1000, found -1"),
     "no JSON": (lambda d: (d / "meta/info.json").write_text("{"), "not JSON"),
     "no table": (lambda d: shutil.rmtree(d / "meta/episodes"), "holds no episodes"),
     "no data": (lambda d: shutil.rmtree(d / "data"), "no such file"),
     "data": (lambda d: _flip(d / "data/chunk-000/file-000.parquet", 5000), "damaged|sha256 does not match"),
     "cut data": (lambda d: (d / "data/chunk-000/file-000.parquet").write_bytes(b"PAR1" * 20), "damaged, or not a parquet file"),
-    "settings": (lambda d: _flip(d / "meta/whatwhere.jsonl", 100), "sha256 of a row does not match|episodes, the dataset has"),
+    "settings": (lambda d: _flip(d / "meta/whatwhere.jsonl", 100), "whatwhere.jsonl, line 1: settings.rendering: missing"),
     "model": (lambda d: _flip(next((d / "meta/models").iterdir()), 3), "sha256 does not match"),
-    "a link": (_link_out, "is a link to elsewhere"),
+    "a link": (_link_out, "leads out of that folder"),
 }
 
 

@@ -39,6 +39,17 @@ HOSTILE = {
     "no mesh": (scene(asset='<mesh file="robosuite/models/assets/robots/panda/robot.xml"/>'), "not in robosuite's asset folder"),
     "texture elsewhere": (scene(asset='<texture type="cube" fileright="/tmp/a.png"/>'), "not in robosuite's asset folder"),
     "large texture": (scene(asset='<texture name="a" type="2d" builtin="flat" width="1000000" height="10"/>'), "at most 4096"),
+    "thousands of textures": (scene(asset='<texture type="2d" builtin="flat" width="8" height="8"/>' * 3000), "3000 times <texture>; at most 64"),
+    "textures of many pixels": (scene(asset='<texture type="2d" builtin="flat" width="4096" height="4096"/>' * 5), "83886080 pixels; at most 67108864"),
+    "thousands of meshes": (scene(asset=f'<mesh file="{MESH}"/>' * 600), "600 times <mesh>; at most 512"),
+    "large meshes": (scene(asset='<mesh file="robosuite/models/assets/robots/spot/meshes/body_1.obj"/>' * 50), "meshes and pictures have"),
+    "millions of bodies": (scene(body="<site/>" * 1_000_000), "more than 20000 elements"),
+    "many joints": (scene(body='<body><freejoint/><geom size="1"/></body>' * 2100), "2100 times <freejoint>"),
+    "key frames": (scene(top="<keyframe>" + "<key/>" * 17 + "</keyframe>"), "17 times <key>"),
+    "numbers by the billion": (scene(top='<custom><numeric name="a" size="2000000000"/></custom>'), "numeric of size=2000000000; at most 1000"),
+    "long histories": (scene(top='<sensor><gyro site="a" nsample="2000000000"/></sensor>'), "gyro of nsample=2000000000; at most 100"),
+    "a made mesh": (scene(asset='<mesh name="a" builtin="supersphere" params="100000 1 1"/>'), "made by the program"),
+    "a long list": (scene(asset=f'<mesh name="a" vertex="{"0 " * 60_000}"/>'), "120000 characters of vertex"),
     "entities": ('<!DOCTYPE a [<!ENTITY b "c">]>' + scene(), "document type or entities"),
     "deep": (scene(body="<body>" * 200 + "</body>" * 200), "nested deeper"),
     "not XML": ("<mujoco>", "is not XML"),
@@ -59,7 +70,7 @@ def test_meshes_come_from_the_installed_robosuite() -> None:
     spec = importlib.util.find_spec("robosuite")
     assert spec is not None and spec.origin is not None
     text = checked(scene(asset=f'<mesh name="a" file="{MESH}"/>'), "x")
-    assert str(Path(spec.origin).parent / "models/assets/robots/panda/meshes/link0.stl") in text
+    assert str((Path(spec.origin).parent / "models/assets/robots/panda/meshes/link0.stl").resolve()) in text
     assert "meshdir" not in text and "somebody" not in text
 
 

@@ -123,8 +123,9 @@ def test_a_folder_without_demonstrations_is_refused(tmp_path: Path, folder: str)
         ({"states": np.zeros((STEPS + 1, 5))}, "states: needs 12 steps"),
         ({"frames": None}, "frames: needs shape"),
         ({"frames": np.zeros((STEPS, 2, 16, 16, 4), np.uint8)}, r"needs \(t, h, w, 3\)"),
-        ({"attrs": {**SETTINGS, "seed": "7"}}, "seed: needs int or null, found '7'"),
-        ({"attrs": {**SETTINGS, "cameras": ["../a", "b"]}}, "cameras: needs different names"),
+        ({"attrs": {**SETTINGS, "seed": "7"}}, "seed: needs a whole number from 0 on or null, found '7'"),
+        ({"attrs": {**SETTINGS, "cameras": ["../a", "b"]}}, r"cameras\[0\]: needs a name of letters, digits and _, found '../a'"),
+        ({"attrs": {**SETTINGS, "cameras": ["a", "a"]}}, "cameras: needs different names"),
         ({"attrs": {key: value for key, value in SETTINGS.items() if key != "init_hash"}}, "init_hash: missing"),
     ],
 )
@@ -184,8 +185,8 @@ HOSTILE = {
     "never written": (_replace("obs/agentview_image", **{**HUGE, "shape": (STEPS, 2000, 2000, 3)}), "does not fit the 0 bytes stored"),
     "other numbers": (lambda file: file["data/demo_0/actions"].__setitem__((0, 0), 0.123), "actions: sha256 does not match"),
     "another start": (_set("whatwhere", json.dumps({**SETTINGS, "model_file": "", "success": True, "instruction": ""})), "sha256 of the settings"),
-    "no settings": (_set("whatwhere", "[]"), "whatwhere: needs a JSON object"),
-    "not JSON": (_set("whatwhere", "{"), "damaged"),
+    "no settings": (_set("whatwhere", "[]"), "attribute whatwhere of /data/demo_0: needs an object, found"),
+    "not JSON": (_set("whatwhere", "{"), "attribute whatwhere of /data/demo_0: not JSON"),
     "settings a number": (_set("whatwhere", 5), "whatwhere of /data/demo_0: needs a text"),
     "no steps": (_set("num_samples", "many"), "num_samples of /data/demo_0: needs a whole number"),
 }

@@ -50,7 +50,7 @@ ROBOMIMIC: dict[str, tuple[Callable[[Any], None], str]] = {
     "dones of other numbers": (put("dones", np.arange(8)), "dones: needs 0 or 1, found 2"),
     "rewards of fewer steps": (put("rewards", np.ones(5)), "rewards: needs 8 steps, found 5"),
     "rewards of two axes": (put("rewards", np.ones((8, 2))), "rewards: needs 1 axes"),
-    "a language of numbers": (lambda demo: demo.attrs.__setitem__("ep_meta", '{"lang": 5}'), "ep_meta: lang: needs a text, found 5"),
+    "a language of numbers": (lambda demo: demo.attrs.__setitem__("ep_meta", '{"lang": 5}'), "ep_meta of /data/demo_8: lang: needs a text"),
 }
 
 

@@ -112,14 +112,19 @@ def test_a_journal_is_a_file_of_commands(tmp_path: Path) -> None:
     [
         ("{", "line 2"),
         ("[1]", "line 2"),
-        ({"move": [1, 2]}, "three numbers"),
+        ({"move": [1, 2]}, "move: needs a list of 3"),
         ({"move": [1, 2, "3"]}, "finite number"),
         ({"move": [1, 2, float("nan")]}, "finite number"),
-        ({"buttons": ["jump"]}, "buttons: needs"),
+        ({"buttons": ["jump"]}, r"buttons\[0\]: needs"),
         ({"speed": None}, "finite number"),
-        ({"action": [[1]]}, "list of numbers"),
+        ({"action": [[1]]}, r"action\[0\]: needs a finite number"),
         ({"action": ["a"]}, "line 2"),
-        ({"start": "x"}, "line 2"),
+        ({"start": "x"}, "start: needs a whole number"),
+        ({"start": 10**30}, "start: needs a number of at most 64 bits"),
+        ({"action": [1e300]}, r"action\[0\]: needs a finite number from -1000000 to 1000000"),
+        ({"action": [0.0], "arm_goal": [1, 2]}, "arm_goal: needs a list of 8 to 8"),
+        ('{"move": [0, 0, 0], "move": [1, 1, 1]}', "the key 'move' stands twice"),
+        ('{"move": ' + "[" * 10_000, "nested deeper than 64"),
     ],
 )
 def test_senseless_lines_are_named(tmp_path: Path, row: object, message: str) -> None:
