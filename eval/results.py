@@ -20,7 +20,6 @@ ROW_KEYS = (
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
 CONDITIONS = ("num_demos", "streams", "perturbation")  # rows have those that apply
-NEEDED = ("task", "version", "seed", "episode", "init_hash", "success", "position_error_cm")
 
 
 def add_row(folder: str | Path, row: Row) -> None:
@@ -31,14 +30,13 @@ def add_row(folder: str | Path, row: Row) -> None:
 def load_rows(folder: str | Path) -> list[Row]:
     """The rows of a folder in order of seed and episode; of two rows of one episode the later counts; none if nothing was run there.
 
-    Raises BadInput if a row lacks what scoring needs.
+    Raises BadInput if one is no row of an episode.
     """
+    from eval.records import Episode  # where a file is read, not where a command starts
+
     path = Path(folder) / ROWS
     rows: dict[tuple[int, int], Row] = {}
-    for number, row in enumerate(read_rows(path), start=1):
-        missing = [key for key in NEEDED if key not in row]
-        if missing:
-            raise BadInput(f"{path}: row {number} has no {missing[0]}; rows need {', '.join(NEEDED)}")
+    for row in read_rows(path, Episode):
         rows[row["seed"], row["episode"]] = row
     return [rows[key] for key in sorted(rows)]
 
@@ -76,14 +74,21 @@ def load(folder: str | Path) -> tuple[list[Row], dict[str, Any]]:
     if not rows:
         raise BadInput(f"{folder}: no {ROWS} with rows in it; give a folder that eval.run wrote")
     path = folder / RESULTS
-    about = read_json(path) if path.exists() else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
+    about = read_about(path) if path.exists() else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
     return rows, summary(rows, about)
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """A `results.json` or `settings.json`. Raises BadInput."""
+    from eval.records import About
+
+    return read_json(path, About)
 
 
 def unfinished(folder: str | Path, rows: Sequence[Row]) -> str | None:
     """`2 of 3 episodes`, where a folder was to hold more of them than it has rows; None where it is whole, or does not say."""
-    told = [read_json(path) for name in ("settings.json", RESULTS) if (path := Path(folder) / name).exists()]
-    most = max((one["episodes"] for one in told if isinstance(one, dict) and isinstance(one.get("episodes"), int)), default=0)
+    told = [read_about(path) for name in ("settings.json", RESULTS) if (path := Path(folder) / name).exists()]
+    most = max((one.get("episodes", 0) for one in told), default=0)
     return f"{len(rows)} of {most} episodes" if len(rows) < most else None
 
 

@@ -21,10 +21,10 @@ from typing import Any
 from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import collect
-from eval.results import RESULTS
+from eval.results import RESULTS, read_about
 from whatwhere.command import command
 from whatwhere.errors import BadInput, choose, did_you_mean, positive
-from whatwhere.files import owned, path_name, read_json
+from whatwhere.files import owned, path_name
 from whatwhere.settings import parse
 
 PARTS = ("tasks", "methods", "num_demos", "train_seeds", "perturbations", "baseline")
@@ -114,7 +114,7 @@ class Settings:
     def is_done(self, cell: Cell) -> bool:
         """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""
         paths = [self.rows(cell, perturbation) / RESULTS for perturbation in self.study["perturbations"]]
-        found = [read_json(path) if path.exists() else {} for path in paths]
+        found = [read_about(path) if path.exists() else {} for path in paths]
         return all((results.get("episodes"), results.get("seed")) == (self.episodes, self.seed) for results in found)
 
 

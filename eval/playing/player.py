@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from eval.playing import policies
 from eval.results import CONDITIONS, ROW_KEYS
 from eval.rollout import rollout
 from whatwhere.errors import BadInput
+from whatwhere.files import inside
 
 Row = dict[str, Any]
 TRAINING_START = "training_start"  # what `allow` calls playing a start that the policy was trained on
@@ -111,13 +111,13 @@ class Player:
         """Whether an episode with this row need not be played (again): it need if it lacks a video (that opens) or a trajectory that is asked for."""
         wanted = self.wants_video(row["episode"]) and not (self.video == "failures" and row["success"])
         is_lost = self.is_lost(row)
-        if self.trajectories and not is_lost and not (row.get("trajectory") and (Path(self.out) / row["trajectory"]).is_file()):
+        if self.trajectories and not is_lost and not (row.get("trajectory") and inside(self.out, row["trajectory"]).is_file()):
             return False
         if is_lost or not wanted:
             return True
         from envs.video import num_frames  # gymnasium comes with `envs`: a quarter of what the command takes to start
 
-        return row["video"] is not None and num_frames(Path(self.out) / row["video"]) > 0
+        return row.get("video") is not None and num_frames(inside(self.out, row["video"])) > 0
 
 
 class StartCheck(Observer):

@@ -33,13 +33,12 @@ def prepare(settings: Settings) -> Player:
 
 
 def _learned(settings: Settings, common: dict[str, Any]) -> Player:
-    from policy.config import PolicyConfig
     from policy.storage.stored import find, verify
 
     name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER)
     stored = verify(name)
-    config = PolicyConfig.from_dict(stored.config["policy"])
-    training = stored.config.get("training") or {}
+    config = stored.policy
+    training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
     _check_fit(settings, name, stored, config)
     rendering = training.get("rendering", "fast")

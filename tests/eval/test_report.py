@@ -64,7 +64,7 @@ def test_rows_survive_a_torn_line_and_repeats(tmp_path):
     assert [row["episode"] for row in again] == [0, 1, 2]
     assert again[0]["video"] == "videos/episode_0.mp4", "the later of two rows counts"
     path.write_text('{"task": "pick_at_xy"}\n')
-    with pytest.raises(BadInput, match="row 1 has no version"):
+    with pytest.raises(BadInput, match=r"line 1: episode: missing"):
         load_rows(tmp_path)
 
 

@@ -1,0 +1,58 @@
+"""What stands in a result folder, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, NotRequired, TypedDict
+
+from msgspec import Meta
+
+from whatwhere.schema import Finite, Index, Name, Sha256, Text, Versions
+
+Distance = Annotated[float, Meta(ge=0, le=1e9)]  # cm
+Inside = Annotated[str, Meta(min_length=1, max_length=1000)]  # a path below the folder: whatwhere.files.inside
+
+
+class Episode(TypedDict):
+    """A row of `episodes.jsonl`. Subscribers of the rollout add more, which is kept."""
+
+    task: Name
+    version: Name | None
+    seed: Index
+    episode: Index
+    init_hash: Name | None
+    success: bool
+    position_error_cm: Distance | None
+    policy: NotRequired[Name | None]
+    encoder: NotRequired[Name | None]
+    checkpoint: NotRequired[Text | None]
+    train_seed: NotRequired[Index | None]
+    num_demos: NotRequired[Index | None]
+    streams: NotRequired[Name | None]
+    perturbation: NotRequired[Name | None]
+    failure: NotRequired[Text | None]
+    is_relation_correct: NotRequired[bool | None]
+    steps: NotRequired[Index | None]
+    wall_s: NotRequired[Finite | None]
+    video: NotRequired[Inside | None]
+    trajectory: NotRequired[Inside | None]
+    freezes: NotRequired[Index | None]
+    target_xy_m: NotRequired[tuple[Finite, Finite] | None]
+
+
+class About(TypedDict, total=False):
+    """`results.json`: what is read of it beside the score, which is counted afresh from the rows; and `settings.json`, of which `episodes` is read."""
+
+    task: Name | None
+    policy: Name | None
+    encoder: Name | None
+    checkpoint: Text | None
+    sha256: Sha256 | None
+    train_seed: Index | None
+    num_demos: Index | None
+    streams: Name | None
+    perturbation: Name | None
+    execute: Index | None
+    seed: Index | None
+    episodes: Index
+    versions: Versions | None
+    command: Annotated[str, Meta(max_length=100_000)] | None
