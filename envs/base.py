@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import string
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from gymnasium.error import ResetNeeded
 
 from envs.catalogue import RENDERINGS
 from envs.frames import FrameHistory
+from envs.instruction import Instruction, check_instruction
 from whatwhere.errors import BadInput, choose, positive
 
 CONTROL_HZ = 20
@@ -65,6 +65,7 @@ class TaskEnv(gymnasium.Env):
 
     def _set_up(self, cameras: Sequence[str], there: Sequence[str], action_dim: int, proprio_dim: int) -> None:
         """Spaces and history for `cameras`, which must be among those that are `there`. Raises BadInput."""
+        check_instruction(self.task, self.instruction)
         for camera in cameras:
             choose("cameras", camera, there)
         self.cameras, self.action_dim = tuple(cameras), action_dim
@@ -74,7 +75,7 @@ class TaskEnv(gymnasium.Env):
             {
                 "frames": spaces.Box(0, 255, (len(self.cameras), 2, self.size, self.size, 3), np.uint8),
                 "proprio": spaces.Box(-PROPRIO_BOUND, PROPRIO_BOUND, (proprio_dim,), np.float32),
-                "instruction": spaces.Text(200, charset=string.printable),
+                "instruction": Instruction(),
             }
         )
 
@@ -138,6 +139,7 @@ class TaskEnv(gymnasium.Env):
         super().reset(seed=seed)
         self._seed, self._episode = self._which(seed, options or {})
         self._init_hash = self._start([zlib.crc32(self.task.encode()), int(self.task_version), self._seed, self._episode])
+        check_instruction(self.task, self.instruction)  # which may be another one in each episode
         self._begin()
         return self._observation(), dict(self._info)
 

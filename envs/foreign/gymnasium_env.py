@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import multiprocessing
+import sys
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,7 +29,8 @@ class GymnasiumEnv(TaskEnv):
 
     Success: `info["is_success"]` or `info["success"]`; for an environment that never has either, a return of at least its
     `reward_threshold` at the episode's end. Position error: its method `position_error_cm()` or `info["position_error_cm"]`,
-    else None. `rendering` has no meaning here. An episode that the environment ends without success has the failure "terminated".
+    else None. What the policy sees of it: `envs.foreign.shown`; it is said on stderr. `rendering` has no meaning here. An episode
+    that the environment ends without success has the failure "terminated".
     """
 
     has_joints = False
@@ -43,10 +46,11 @@ class GymnasiumEnv(TaskEnv):
         self.horizon = horizon or limit or HORIZON
         self.control_hz = round(self.simulation.metadata.get("render_fps") or 20)
         self._commands = Commands(task, self.simulation.action_space)
-        self._shown = Shown(task, self.simulation, self.size)
+        self._shown = Shown(task, self.simulation, self.size, self._own("policy_cameras", None), self._own("policy_proprio", None))
+        if multiprocessing.parent_process() is None or multiprocessing.current_process().name.endswith("-1"):  # of many workers, the first
+            print(f"task={task}: {self._shown.line()}", file=sys.stderr, flush=True)
         self._try_out()
         self._error: Callable[[], float] | None = self._own("position_error_cm", None)
-        self._instruction = str(self._own("instruction", self.name.rpartition("/")[2].partition("-v")[0]))
         self.scene_camera = self._shown.cameras[0]
         self._set_up(self._shown.cameras if cameras is None else cameras, self._shown.cameras, self._commands.dim, self._shown.proprio_dim)
 
@@ -63,7 +67,7 @@ class GymnasiumEnv(TaskEnv):
 
     @property
     def instruction(self) -> str:
-        return self._instruction
+        return self._own("instruction", self.name.rpartition("/")[2].partition("-v")[0])
 
     # ---- episodes
 

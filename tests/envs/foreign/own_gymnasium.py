@@ -79,6 +79,40 @@ class Walk(gymnasium.Env):
         return np.full((20, 20, 3), 50 + 20 * self.place, np.uint8)
 
 
+class Busy(Reach):
+    """As Reach, with a depth map, a mask, a scan, a word and more beside the picture."""
+
+    def __init__(self, render_mode: str | None = None) -> None:
+        super().__init__(render_mode)
+        more = {
+            "depth": spaces.Box(0, 5, (64, 64, 1), np.float32),
+            "mask": spaces.Box(0, 255, (64, 64, 4), np.uint8),
+            "scan": spaces.Box(0, 1, (360,), np.float32),
+            "matrix": spaces.Box(-1, 1, (3, 4), np.float32),
+            "mode": spaces.Tuple((spaces.Discrete(3), spaces.MultiBinary(2))),
+            "points": spaces.Box(-np.inf, np.inf, (500, 3), np.float32),
+            "first": spaces.Box(0, 255, (3, 32, 40), np.uint8),
+            "bright": spaces.Box(0, 1, (32, 40, 3), np.float32),
+            "mission": spaces.Text(20),
+        }
+        self.observation_space = spaces.Dict({**self.observation_space.spaces, **more})
+
+    def seen(self) -> dict[str, Any]:
+        half = np.zeros((64, 64), np.float32)
+        half[:, 32:] = 1
+        mask = np.zeros((64, 64, 4), np.uint8)
+        mask[..., 0], mask[..., 3] = 200, 255 * half
+        parts = {"depth": 5 * half[..., None], "mask": mask, "scan": np.full(360, 0.5, np.float32), "matrix": np.eye(3, 4, dtype=np.float32)}
+        parts |= {"mode": (2, np.array([0, 1], np.int8)), "points": np.ones((500, 3), np.float32), "mission": "go"}
+        parts |= {"first": np.full((3, 32, 40), 7, np.uint8), "bright": np.full((32, 40, 3), 0.2, np.float32)}
+        return {**super().seen(), **parts}
+
+
+class Chosen(Busy):
+    policy_cameras = ("top", "depth", "mask")
+    policy_proprio = ("scan",)
+
+
 class Dark(Walk):
     """Shows nothing at all."""
 

@@ -7,6 +7,7 @@ import pytest
 
 import envs
 from envs.base import TaskEnv
+from tests.envs.foreign import own_gymnasium
 from tests.envs.foreign.own_gymnasium import ReachExpert
 from whatwhere.errors import BadInput
 
@@ -27,6 +28,51 @@ def test_what_it_shows(reach: TaskEnv) -> None:
     assert info["position_error_cm"] == pytest.approx(100 * np.linalg.norm(info["privileged/place"] - info["privileged/target"]), abs=1e-3)
     assert "privileged/note" not in info
     assert reach.render().shape == (480, 640, 3)
+
+
+def test_a_depth_map_and_a_mask_are_no_proprio(capsys: pytest.CaptureFixture[str]) -> None:
+    env = envs.make("tests.envs.foreign.own_gymnasium:Busy", size=32)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("task=")]
+    assert line == (
+        "task=tests.envs.foreign.own_gymnasium:Busy: pictures: bright float32(32, 40, 3), first uint8(3, 32, 40), top uint8(48, 64, 3); "
+        "proprio: matrix (12), mode.0 (1), mode.1 (2), place (2); "
+        "left out: depth float32(64, 64, 1), mask uint8(64, 64, 4), mission Text, points float32(500, 3), scan float32(360,) "
+        "(policy_cameras and policy_proprio choose: docs/own_task.md)"
+    )
+    observation, info = env.reset(seed=1)
+    assert env.observation_space.contains(observation) and observation["proprio"].shape == (17,)
+    assert env.cameras == ("bright", "first", "top")
+    assert (observation["frames"][0] == 51).all() and (observation["frames"][1] == 7).all()
+    assert len(env.get_state()) < 30 and info["privileged/depth"].shape == (64, 64, 1)
+    assert observation["proprio"][12:15].tolist() == [1, -1, 1]
+
+
+def test_an_environment_chooses_what_the_policy_sees(capsys: pytest.CaptureFixture[str]) -> None:
+    env = envs.make("tests.envs.foreign.own_gymnasium:Chosen", size=64)
+    assert "pictures: top uint8(48, 64, 3), depth float32(64, 64, 1), mask uint8(64, 64, 4); proprio: scan (360)" in capsys.readouterr().err
+    observation, _ = env.reset(seed=1)
+    assert env.cameras == ("top", "depth", "mask") and observation["proprio"].shape == (360,) and not observation["proprio"].any()
+    _, depth, mask = observation["frames"][:, 1]
+    assert (depth[:, :32] == 0).all() and (depth[:, 32:] == 255).all(), "from bound to bound"
+    assert (mask[:, :32] == 255).all() and (mask[:, 32:] == (200, 0, 0)).all(), "white where it is transparent"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("policy_cameras", ("deep",), "policy_cameras=deep: unknown; valid: .*depth"),
+        ("policy_cameras", ("points",), "policy_cameras: points is float32.500, 3.: needs bounds"),
+        ("policy_cameras", "top", "policy_cameras: needs a list of names"),
+        ("policy_proprio", ("mission",), "policy_proprio=mission: unknown"),
+        ("policy_proprio", ("mask",), "proprio of 16384 numbers; at most 4096"),
+    ],
+)
+def test_choices_that_cannot_be_are_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: object, says: str) -> None:
+    monkeypatch.setattr(own_gymnasium.Chosen, name, value)
+    if name == "policy_proprio":
+        monkeypatch.setattr(own_gymnasium.Chosen, "policy_cameras", ("top",))
+    with pytest.raises(BadInput, match=says):
+        envs.make("tests.envs.foreign.own_gymnasium:Chosen")
 
 
 def test_a_start_is_a_function_of_seed_and_episode(reach: TaskEnv) -> None:
