@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import hashlib
 import inspect
 import weakref
@@ -45,8 +44,7 @@ class RobosuiteEnv(TaskEnv):
         self._set_up(wanted, there, len(self.simulation.action_names), len(self.simulation.proprio()))
         self._renderer = Renderer(self._model, self.rendering)
         self._close_renderer = weakref.finalize(self, self._renderer.close)
-        self._close_renderer.atexit = False  # that would be after mujoco has shut EGL down; what is registered last runs first
-        atexit.register(self._close_renderer)
+        self._close_renderer.atexit = False  # at the end the renderer closes itself, before mujoco shuts EGL down
         self._looks = Looks(self._model) if perturbation in ("light", "camera") else None
         self._own_colours: np.ndarray | None = None  # where the task has changed them
         self._sketch = MjData(self._model)  # carries earlier positions to the renderer
@@ -172,7 +170,6 @@ class RobosuiteEnv(TaskEnv):
         """Gives up the simulation and the OpenGL context; may be called twice."""
         if self._close_renderer.alive:
             self._close_renderer()
-            atexit.unregister(self._close_renderer)
             self.simulation.close()
 
 

@@ -14,7 +14,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from whatwhere.errors import BadInput
 
@@ -63,12 +62,6 @@ def prepare_gl() -> tuple[str, str]:
 def is_software(renderer: str) -> bool:
     """Whether the renderer of that name draws on the processor."""
     return any(word in renderer.lower() for word in SOFTWARE)
-
-
-def gl_context(width: int, height: int) -> Any:
-    """An off-screen context, not yet current. A context belongs to the thread that makes it current, and does not survive a fork."""
-    backend, _ = prepare_gl()
-    return importlib.import_module(f"mujoco.{backend}").GLContext(width, height)
 
 
 def _search() -> tuple[str, str, list[str]]:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import copy
+import threading
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import mujoco
 import numpy as np
 
 from envs.catalogue import RENDERINGS
-from envs.rendering.gl import gl_context
+from envs.rendering.context import Context
 from envs.rendering.meshes import decimate
 from whatwhere.errors import choose
 
@@ -27,7 +30,10 @@ FOLLOWED = (
 )
 
 
+CLOSING_S = 10  # how long closing waits for another thread to finish its picture
+
 _open: weakref.WeakSet[Renderer] = weakref.WeakSet()
+_inherited: list[Any] = []  # of a process that this one was forked from: freeing it here would free what is ours
 
 
 def _close_all() -> None:
@@ -36,14 +42,15 @@ def _close_all() -> None:
 
 
 class Renderer:
-    """Pictures of the states of one model. Belongs to the thread that made it.
+    """Pictures of the states of one model, for one thread at a time, whichever that is. OpenGL is first used for the first picture.
 
     `fast` draws decimated meshes without reflections, shadows and multi-sampling, and leaves out what the camera cannot see;
     `exact` draws what robosuite draws. Both have a model and a state of their own, with the same ids, so that drawing
     cannot change the physics; poses, colours, cameras and lights of the physics model are followed at each picture.
     """
 
-    _gl: Any = None
+    _gl: Context | None = None
+    _context: Any = None  # MuJoCo's, with meshes, textures and the off-screen buffer
 
     def __init__(self, model: mujoco.MjModel, mode: str = "fast") -> None:
         self.mode = choose("rendering", mode, RENDERINGS)
@@ -66,55 +73,81 @@ class Renderer:
         self._perturb = mujoco.MjvPerturb()
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._make_buffer(*BUFFER)
+        self._busy = threading.Lock()
 
     def draw(self, data: mujoco.MjData, camera: str, height: int, width: int, *, segmentation: bool = False) -> np.ndarray:
         """The state in `data` seen by `camera`: uint8 (height, width, 3), upright.
 
         With `segmentation` int32 (height, width): the id of the geom in each pixel, −1 where there is none.
-        Raises BadInput if there is no such camera.
+        Raises BadInput if there is no such camera, and in a process that was forked from one that had drawn; RuntimeError if another thread draws just now.
         """
         if camera not in self._cameras:
             choose("camera", camera, self._cameras)
-        self._camera.fixedcamid = self._cameras[camera]
-        self._option.sitegroup[:3] = 0 if segmentation else 1
-        self._follow(data)
-        if self.mode == "fast":
-            self._leave_out_unseen(width / height)
-        mujoco.mjv_updateScene(self._model, self._data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
-        self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
-        if width > self._context.offWidth or height > self._context.offHeight:
-            self._make_buffer(max(width, self._context.offWidth), max(height, self._context.offHeight))
-        self._gl.make_current()
-        viewport = mujoco.MjrRect(0, 0, width, height)
-        mujoco.mjr_render(viewport, self._scene, self._context)
-        pixels = np.empty((height, width, 3), np.uint8)
-        mujoco.mjr_readPixels(pixels, None, viewport, self._context)
-        pixels = pixels[::-1]  # OpenGL's first row is the lowest
-        return self._geom_ids(pixels) if segmentation else np.ascontiguousarray(pixels)
+        with self._alone():
+            self._camera.fixedcamid = self._cameras[camera]
+            self._option.sitegroup[:3] = 0 if segmentation else 1
+            self._follow(data)
+            if self.mode == "fast":
+                self._leave_out_unseen(width / height)
+            mujoco.mjv_updateScene(self._model, self._data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+            self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
+            pixels = np.empty((height, width, 3), np.uint8)
+            with self._buffer(width, height).current():
+                viewport = mujoco.MjrRect(0, 0, width, height)
+                mujoco.mjr_render(viewport, self._scene, self._context)
+                mujoco.mjr_readPixels(pixels, None, viewport, self._context)
+            pixels = pixels[::-1]  # OpenGL's first row is the lowest
+            return self._geom_ids(pixels) if segmentation else np.ascontiguousarray(pixels)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("rendering: another thread is drawing with this environment; give each thread an environment of its own")
+        try:
+            yield
+        finally:
+            self._busy.release()
 
     def close(self) -> None:
-        """Gives the OpenGL context back; the renderer draws no more."""
-        if self._gl is not None:
-            self._gl.make_current()  # else the textures and meshes of another renderer would be freed
-            self._context.free()
-            self._gl.free()
-            self._gl = None
-            _open.discard(self)
+        """Gives the OpenGL context back, after the picture that another thread draws."""
+        if self._gl is None or not self._busy.acquire(timeout=CLOSING_S):
+            return
+        try:
+            self._free()
+        finally:
+            self._busy.release()
 
     def __del__(self) -> None:
         self.close()
 
-    def _make_buffer(self, width: int, height: int) -> None:
-        self.close()
+    def _free(self) -> None:
+        if self._gl is None:
+            return
+        if self._gl.is_ours and self._context is not None:
+            with self._gl.current():  # else the textures and meshes of another renderer would be freed
+                self._context.free()
+        elif self._context is not None:
+            _inherited.append(self._context)
+        self._gl.free()
+        self._gl = self._context = None
+        _open.discard(self)
+
+    def _buffer(self, width: int, height: int) -> Context:
+        """The context with an off-screen buffer that is large enough: a new one if need be."""
+        if self._gl is not None and self._context is not None and width <= self._context.offWidth and height <= self._context.offHeight:
+            return self._gl
+        before = BUFFER if self._context is None else (self._context.offWidth, self._context.offHeight)
+        self._free()
+        width, height = max(width, before[0]), max(height, before[1])
         self._model.vis.global_.offwidth, self._model.vis.global_.offheight = width, height
-        self._gl = gl_context(width, height)
-        self._gl.make_current()
-        self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
-        mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+        self._gl = Context(width, height)
+        with self._gl.current():
+            self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
+            mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
         atexit.unregister(_close_all)
         atexit.register(_close_all)  # after the back-end has registered its own end, so as to run before it
         _open.add(self)
+        return self._gl
 
     def _follow(self, data: mujoco.MjData) -> None:
         """Takes over state and looks, and computes where everything is."""

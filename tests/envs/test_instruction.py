@@ -73,7 +73,8 @@ def test_processes_hand_over_what_was_said(shared_memory: bool, copy: bool) -> N
 
 
 def test_tasks_of_this_package_in_processes() -> None:
-    vector = gymnasium.make_vec("whatwhere/PickAtXY-v0", num_envs=2, vectorization_mode="async", size=32)
+    afresh = {"context": "spawn"}  # this process may have drawn (envs.rendering.context)
+    vector = gymnasium.make_vec("whatwhere/PickAtXY-v0", num_envs=2, vectorization_mode="async", vector_kwargs=afresh, size=32)
     try:
         observation, _ = vector.reset(seed=0)
         assert tuple(observation["instruction"]) == ("pick up the red cube",) * 2
