@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Sequence
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def load(folder: str | Path) -> tuple[list[Row], dict[str, Any]]:
     if not rows:
         raise BadInput(f"{folder}: no {ROWS} with rows in it; give a folder that eval.run wrote")
     path = folder / RESULTS
-    about = read_about(path) if path.exists() else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
+    about = read_about(path) if lexists(path) else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
     return rows, summary(rows, about)
 
 

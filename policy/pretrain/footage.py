@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, NotRequired, Protocol, TypedDict, runtime_checkable
 
@@ -66,7 +67,7 @@ class Play:
         self.names = [f"clip {i}" for i in range(clips)]
         self.shapes = [(int(t), int(h), int(w))] * clips
         index = path.with_name("index.json")
-        if index.exists():
+        if lexists(index):
             rows = read_json(index, PlayIndex).get("clip_list", [])
             self.names = [f"take {row['take']}" for row in rows] if len(rows) == clips else self.names
 

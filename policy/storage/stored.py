@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def locate(name_or_folder: str | os.PathLike[str]) -> Path:
         raise BadInput(f"checkpoint={shown(name_or_folder)}: needs the name of a checkpoint or the path of its folder, as text or a Path")
     try:
         for folder in (*(root / name_or_folder for root in roots()), Path(name_or_folder)):
-            if (folder / CONFIG).is_file():
+            if lexists(folder / CONFIG):
                 return folder
         if Path(name_or_folder).is_dir():
             raise BadInput(f"checkpoint={name_or_folder}: this folder has no {CONFIG}")
@@ -75,11 +76,11 @@ def find(task: str, encoder: str) -> str:
     """The manifest's checkpoint name for a task and an encoder. Raises BadInput if no manifest has one that is there."""
     known: set[str] = set()
     for root in roots():
-        if not (root / MANIFEST).is_file():
+        if not lexists(root / MANIFEST):
             continue
         for one_task, encoders in read_manifest(root)["defaults"].items():
             for one_encoder, name in encoders.items():
-                if (inside(root, name) / CONFIG).is_file():
+                if lexists(inside(root, name) / CONFIG):
                     known.add(f"{one_task}/{one_encoder}")
                     if (one_task, one_encoder) == (task, encoder):
                         return name
@@ -90,10 +91,10 @@ def find(task: str, encoder: str) -> str:
 def default_streams() -> Path:
     """The folder of the pre-trained streams that a manifest names as the default. Raises BadInput if there are none."""
     for root in roots():
-        if (root / MANIFEST).is_file():
+        if lexists(root / MANIFEST):
             manifest = read_manifest(root)
             entry = manifest["streams"].get(manifest.get("default_streams") or "")
-            if entry and (inside(root, entry["folder"]) / CONFIG).is_file():
+            if entry and lexists(inside(root, entry["folder"]) / CONFIG):
                 return root / entry["folder"]
     raise BadInput("streams: none shipped; give streams=FOLDER (from python -m policy.pretrain) or streams=random")
 
@@ -144,7 +145,7 @@ def read_config(folder: Path) -> Config:
 def _check_against_manifest(folder: Path) -> None:
     for root in (*folder.absolute().parents[:2], *roots()):
         path = folder.resolve()
-        if not (root / MANIFEST).is_file() or root.resolve() not in path.parents:
+        if not lexists(root / MANIFEST) or root.resolve() not in path.parents:
             continue
         entry = read_manifest(root)["checkpoints"].get(path.relative_to(root.resolve()).as_posix())
         for name, listed in entry["files"].items() if entry else ():
@@ -156,7 +157,7 @@ def verify_streams(digest: str, folder: Path) -> Path:
     places = [folder, *folder.absolute().parents[:2], *roots()]
     for place in places:
         path = place / "streams" / digest[:16] / MODEL
-        if path.is_file():
+        if lexists(path):
             check_file(path, {"sha256": digest}, folder / CONFIG)
             return path
     looked = ", ".join(dict.fromkeys(str(place / "streams") for place in places))
@@ -181,7 +182,7 @@ def write_manifest(root: str | Path, default_streams: str | None = None) -> Path
         manifest["checkpoints"][name] = {"task": task, "encoder": encoder, "files": files, "streams_sha256": config.get("streams_sha256")}
         if name == f"{path_name(task)}/{encoder}":
             manifest["defaults"].setdefault(task, {})[encoder] = name
-    before = default_streams or (read_manifest(root).get("default_streams") if (root / MANIFEST).is_file() else None)
+    before = default_streams or (read_manifest(root).get("default_streams") if lexists(root / MANIFEST) else None)
     manifest["default_streams"] = before if before in manifest["streams"] else next(iter(manifest["streams"]), None)
     write_json(root / MANIFEST, manifest)
     return root / MANIFEST

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Source(Files):
     def _own(self) -> list[dict[str, Any]] | None:
         from envs.demos.records import OwnRow, check_cameras
 
-        if not (self.path / OWN_ROWS).exists():
+        if not lexists(self.path / OWN_ROWS):
             return None
         rows = read_rows(self.inside(OWN_ROWS, "file of rows"), OwnRow)
         for row in rows:
