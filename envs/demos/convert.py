@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import shlex
 from dataclasses import dataclass
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ class Settings:
                 raise BadInput(f"{name}=[]: name at least one")
         if not self.sources:
             raise BadInput("src=[]: name at least one")
-        for source in (Path(one).resolve() for one in self.sources):
-            target = Path(self.out).resolve()
+        for source in (Path(realpath(one)) for one in self.sources):
+            target = Path(realpath(self.out))
             if source == target or target.is_relative_to(source) or source.is_relative_to(target):
                 raise BadInput(f"out={self.out}: is or is inside the demonstrations themselves, or they in it; choose another out=")
 

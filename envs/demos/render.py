@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass, replace
+from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,7 @@ def main(settings: Settings) -> None:
         changes["cameras"] = list(changes["cameras"])
     looks = {name: headers[0][name] for name in LOOKS} | changes
     folder = Path(settings.out or f"{settings.demos.rstrip('/')}-{looks['rendering']}{looks['size']}{_named(changes.get('cameras'))}")
-    if folder.resolve() == Path(settings.demos).resolve():
+    if realpath(folder) == realpath(settings.demos):
         raise BadInput(f"out={folder}: is the folder of the demonstrations themselves; choose another out=, or other looks")
     check_simulator()
     with owned(folder):

@@ -131,7 +131,7 @@ class VideoFolder:
                 return by_stat[stat]
             key = _digest([[sha256(path) for path in item.files], item.is_film, self.decoding])
         except BadInput as error:
-            return Unreadable(str(error))
+            return Unreadable(str(error).removeprefix(f"{item.files[0]}: "))
         except OSError as error:
             return Unreadable(error.strerror)
         if key in by_key:
