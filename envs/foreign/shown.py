@@ -62,7 +62,7 @@ class Shown:
         names = [name for name in self._leaves if name not in self._numbers and name not in images.values()]
         left_out = ", ".join(f"{name or 'observation'} {_words(self._leaves[name])}" for name in names)
         words = f"pictures: {cameras}; {'privileged' if self.is_rendered else 'proprio'}: {proprio}"
-        return f"{words}; left out: {left_out} (policy_cameras and policy_proprio choose: docs/own_task.md)" if left_out else words
+        return f"{words}; left out: {left_out} (policy_cameras and policy_proprio choose: docs/gymnasium.md)" if left_out else words
 
     def look(self, observation: Any) -> None:
         """Takes the present observation, and draws where the environment shows no picture by itself."""

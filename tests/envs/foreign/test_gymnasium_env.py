@@ -37,7 +37,7 @@ def test_a_depth_map_and_a_mask_are_no_proprio(capsys: pytest.CaptureFixture[str
         "task=tests.envs.foreign.own_gymnasium:Busy: pictures: bright float32(32, 40, 3), first uint8(3, 32, 40), top uint8(48, 64, 3); "
         "proprio: matrix (12), mode.0 (1), mode.1 (2), place (2); "
         "left out: depth float32(64, 64, 1), mask uint8(64, 64, 4), mission Text, points float32(500, 3), scan float32(360,) "
-        "(policy_cameras and policy_proprio choose: docs/own_task.md)"
+        "(policy_cameras and policy_proprio choose: docs/gymnasium.md)"
     )
     observation, info = env.reset(seed=1)
     assert env.observation_space.contains(observation) and observation["proprio"].shape == (17,)
