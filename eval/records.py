@@ -29,6 +29,7 @@ class Episode(TypedDict):
     num_demos: NotRequired[Index | None]
     streams: NotRequired[Name | None]
     perturbation: NotRequired[Name | None]
+    inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
     steps: NotRequired[Index | None]
@@ -52,6 +53,7 @@ class About(TypedDict, total=False):
     streams: Name | None
     perturbation: Name | None
     execute: Index | None
+    inference: Name | None
     seed: Index | None
     episodes: Index
     versions: Versions | None

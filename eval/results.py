@@ -60,7 +60,7 @@ def finish(folder: str | Path, about: dict[str, Any], episodes: Iterable[int]) -
 def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
     """The value of `results.json`: who was evaluated, the score, then versions and the command."""
     head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", *CONDITIONS, "execute", "seed")}
-    ways = sorted({str(row["inference"]) for row in rows if row.get("inference")})
+    ways = sorted({row["inference"] for row in rows if row.get("inference")})
     head |= {"inference": ", ".join(ways)} if ways else {}  # earlier versions had one way, plain
     tail = {key: about.get(key) for key in ("versions", "command")}
     return {**head, **score(rows), **tail}

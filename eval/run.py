@@ -51,7 +51,7 @@ def main(settings: Settings) -> None:
 def as_before(player: Player) -> Player:
     """Rows of one folder are computed in one way: what is there decides where nothing was asked for. (Those of earlier versions do not say: plain.)"""
     there = [row.get("inference") or "plain" for row in results.load_rows(player.out) if not player.is_lost(row)]
-    return replace(player, inference=str(there[0])) if there and player.policy == "learned" and player.inference == "auto" else player
+    return replace(player, inference=there[0]) if there and player.policy == "learned" and player.inference == "auto" else player
 
 
 def missing(settings: Settings, player: Player) -> list[int]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from policy.export import FORMATS
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed, choose, positive
 from whatwhere.files import atomic, path_name, sha256, write_json
 from whatwhere.named import named
@@ -54,6 +55,7 @@ def main(settings: Settings) -> None:
         raise BadInput(f"to={settings.to}: needs {', '.join(missing)}, not installed here; run: pip install 'whatwhere[{settings.to}]'")
     stored = verify(settings.checkpoint)
     path = place(settings, stored, kind.suffix)
+    check_writable("out", path.parent)
     demos = _demos(settings, stored)
     export(settings, stored, kind, path, demos)
 

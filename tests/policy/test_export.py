@@ -205,6 +205,12 @@ def test_a_folder_in_the_files_place_is_refused(checkpoint: Path, tmp_path: Path
         main(settings(f"checkpoint={checkpoint}", "to=torch", f"out={tmp_path}"))
 
 
+@pytest.mark.parametrize("out", ["/proc/x", "/dev/null", "/proc/x/policy.pt2"])
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(out: str, checkpoint: Path) -> None:
+    with pytest.raises(BadInput, match=r"out=.*cannot be written"):
+        main(settings(f"checkpoint={checkpoint}", "to=torch", f"out={out}"))
+
+
 def test_random_observations_begin_as_after_a_reset() -> None:
     first, second = check.random_observations(config(), NORMALISATION["proprio"], 2)
     assert np.array_equal(first["frames"][:, 0], first["frames"][:, 1]) and not np.array_equal(second["frames"][:, 0], second["frames"][:, 1])
