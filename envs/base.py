@@ -11,14 +11,13 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from envs.catalogue import RENDERINGS
+from envs.catalogue import LARGEST_PICTURE, RENDERINGS
 from envs.frames import FrameHistory
 from envs.instruction import Instruction, check_instruction
 from whatwhere.errors import BadInput, choose, positive
 
 CONTROL_HZ = 20
 SCENE_SIZE = (480, 640)  # height and width of `render()`
-LARGEST_PICTURE = 480
 START_ATTEMPTS = 1000
 PROPRIO_BOUND = 2.0
 

@@ -12,6 +12,7 @@ TASKS: dict[str, str] = {
     "navigate_to": "envs.tasks.navigate_to:NavigateTo",
 }
 RENDERINGS = ("fast", "exact")  # decimated meshes, or robosuite's own
+LARGEST_PICTURE = 480  # pixels, square
 # What may be changed for every episode, though no demonstration shows it: the light; the scene camera's place and direction; more things on the table.
 PERTURBATIONS = ("light", "camera", "distractors")
 

@@ -7,48 +7,46 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from envs.catalogue import RENDERINGS
-from envs.experts import RandomPolicy, ZeroPolicy, check_actor, expert_class
+from envs.experts import RandomPolicy, ZeroPolicy, check_expert, expert_class
+from envs.options import Expert, Noise, Pixels, Rendering, Task
 from envs.video import VideoFile
-from whatwhere.command import command, positive
+from whatwhere.command import command
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput, choose
+from whatwhere.errors import BadInput
 from whatwhere.files import path_name
+from whatwhere.kinds import OneOf, OutputFile, Range, Seed
+from whatwhere.options import options
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
-    from envs.experts import Expert
+    from envs.experts import Expert as Actor
 
 POLICIES = ("expert", "zero", "random")
 ENCODING = ("-crf", "25")  # H.264's quality
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/view.yaml` describes. Raises BadInput for values that cannot be."""
 
-    task: str
-    policy: str
-    episodes: int
-    seed: int
-    noise: float
-    rendering: str
-    size: int
-    out: str | None
-    expert: str | None = None
+    task: Task
+    policy: Annotated[str, OneOf(POLICIES)]
+    episodes: Annotated[int, Range(1, 100_000)]
+    seed: Seed
+    noise: Noise
+    rendering: Rendering
+    size: Pixels
+    out: OutputFile | None
+    expert: Expert | None = None
 
     def __post_init__(self) -> None:
-        check_actor(self.task, self.policy, POLICIES, self.expert)
-        choose("rendering", self.rendering, RENDERINGS)
-        positive("episodes", self.episodes)
-        positive("seed", self.seed, 0)
-        positive("noise", self.noise, 0)
+        if self.policy == "expert":
+            check_expert(self.task, self.expert)
         if self.path.suffix != ".mp4":
             raise BadInput(f"out={self.out}: needs a name that ends in .mp4")
 
@@ -71,7 +69,7 @@ def main(settings: Settings) -> None:
     print(f"{settings.path}: {env.control_hz} frames a second")
 
 
-def record(env: TaskEnv, policy: Expert, settings: Settings) -> None:
+def record(env: TaskEnv, policy: Actor, settings: Settings) -> None:
     """The video, and a line for each episode."""
     with contextlib.ExitStack() as open_files:
         video: VideoFile | None = None
@@ -85,14 +83,14 @@ def record(env: TaskEnv, policy: Expert, settings: Settings) -> None:
             print(line(episode, pictures - 1, info), flush=True)
 
 
-def make_policy(settings: Settings, env: TaskEnv) -> Expert:
+def make_policy(settings: Settings, env: TaskEnv) -> Actor:
     action_dim, rng = env.action_dim, np.random.default_rng(settings.seed)
     if settings.policy == "expert":
         return expert_class(settings.task, settings.expert)(noise=settings.noise, rng=rng)
     return ZeroPolicy(action_dim) if settings.policy == "zero" else RandomPolicy(action_dim, rng)
 
 
-def play(env: TaskEnv, policy: Expert, seed: int, episode: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+def play(env: TaskEnv, policy: Actor, seed: int, episode: int) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     """One episode: a picture (480, w, 3) and the info of the reset and of each step."""
     observation, info = env.reset(seed=seed, options={"episode": episode})
     policy.reset()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from whatwhere.command import command
-from whatwhere.errors import BadInput, positive
+from whatwhere.errors import BadInput
 from whatwhere.files import atomic
+from whatwhere.kinds import InputPath, OutputFile, Range
+from whatwhere.options import options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -18,27 +19,21 @@ KINDS = {".webp": "WEBP", ".gif": "GIF"}
 MOST_FRAMES = 2000  # they are all in memory
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `eval/conf/animate.yaml` describes. Raises BadInput for values that cannot be."""
 
-    video: str | None
-    out: str | None
-    width: int
-    hz: float
-    quality: int
+    video: InputPath | None
+    out: OutputFile | None
+    width: Annotated[int, Range(16, 4096)]
+    hz: Annotated[float, Range(1, 50)]
+    quality: Annotated[int, Range(0, 100)]
 
     def __post_init__(self) -> None:
         if self.video is None:
             raise BadInput("video: missing; give video=FILE.mp4, one of the videos that eval.run writes")
         if self.path.suffix.lower() not in KINDS:
             raise BadInput(f"out={self.out}: must end in {' or '.join(KINDS)}")
-        positive("width", self.width, 16)
-        positive("hz", self.hz, 1)
-        positive("quality", self.quality, 0)
-        for name, most in (("width", 4096), ("hz", 50), ("quality", 100)):
-            if getattr(self, name) > most:
-                raise BadInput(f"{name}={getattr(self, name)}: must be at most {most}")
 
     @property
     def path(self) -> Path:

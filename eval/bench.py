@@ -12,7 +12,7 @@ import sys
 
 from eval.benches.settings import PARTS, Settings
 from eval.reports.tables import rewrite_block
-from whatwhere.command import command, named
+from whatwhere.command import command
 from whatwhere.files import write_json
 from whatwhere.versions import installed
 
@@ -36,4 +36,4 @@ def about() -> str:
 
 
 if __name__ == "__main__":
-    command("eval.conf", "bench", Settings, main, named(sys.argv[1:], "what"))
+    command("eval.conf", "bench", Settings, main, bare=("what",))

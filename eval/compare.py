@@ -3,23 +3,23 @@ error by a paired bootstrap."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from eval.reports import tables
 from eval.reports.entries import Entry, collect
 from eval.reports.evaluations import make_table, p_text
 from eval.score import compare, pairs
-from whatwhere.command import command, named
+from whatwhere.command import command
 from whatwhere.errors import BadInput
+from whatwhere.kinds import InputPath
+from whatwhere.options import options
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
-    a: str | None
-    b: str | None
+    a: InputPath | None
+    b: InputPath | None
 
     def __post_init__(self) -> None:
         if self.a is None or self.b is None:
@@ -77,4 +77,4 @@ def main(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    command("eval.conf", "compare", Settings, main, named(sys.argv[1:], "a", "b"))
+    command("eval.conf", "compare", Settings, main, bare=("a", "b"))

@@ -20,6 +20,8 @@ from pathlib import Path
 from whatwhere.command import command
 from whatwhere.errors import BadInput
 from whatwhere.files import inside
+from whatwhere.kinds import OutputFile
+from whatwhere.options import options
 from whatwhere.versions import MUJOCO, ROBOSUITE, installed
 
 GIB = 2**30
@@ -54,9 +56,9 @@ TEST_SCENE = """
 GIVEN = dict(os.environ)  # before a check changes it
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
-    picture: str | None
+    picture: OutputFile | None
 
 
 @dataclass(frozen=True)

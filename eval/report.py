@@ -7,22 +7,24 @@ Writes report.csv, .tex, .md and pictures into `out` (and trainings.csv, .tex, .
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from eval.reports import evaluations, tables, trainings
 from eval.reports.entries import Entry, collect, find
 from whatwhere.command import command
 from whatwhere.errors import BadInput
+from whatwhere.kinds import InputPath, Length, OutputFile, OutputFolder, Text
+from whatwhere.options import options
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
-    folders: str | list[str]
-    baseline: str | None
-    out: str | None
-    into: str | None
-    block: str | None
+    folders: Annotated[tuple[InputPath, ...], Length(1, 10_000)]
+    baseline: Annotated[str, Text("an encoder, policy or folder name", 255)] | None
+    out: OutputFolder | None
+    into: OutputFile | None
+    block: Annotated[str, Text("the name of a marked block", 100)] | None
     pictures: bool
 
     def __post_init__(self) -> None:
@@ -31,8 +33,6 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
-    if not settings.folders:
-        raise BadInput("folders: missing; give folders=outputs/eval, a glob, or folders=[A,B]")
     entries = collect(find(settings.folders), settings.baseline)
     text = publish(entries, settings.baseline, settings.out, "report")
     if settings.out is not None and settings.pictures:

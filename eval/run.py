@@ -22,6 +22,7 @@ from eval.reports.evaluations import make_table
 from whatwhere.command import command
 from whatwhere.disk import check_writable, why_not_writable
 from whatwhere.files import claim, owned
+from whatwhere.pieces import spelled
 from whatwhere.versions import stamp
 
 
@@ -78,7 +79,7 @@ def play(settings: Settings, player: Player, todo: list[int]) -> None:
 def about(settings: Settings, player: Player) -> dict[str, Any]:
     """What `results.json` says beside the score. The command names every setting, so that it means the same when defaults change."""
     chosen = [(field.name, getattr(settings, field.name)) for field in fields(settings)]
-    words = [shlex.quote(f"{name}={'[' + ','.join(value) + ']' if isinstance(value, list) else value}") for name, value in chosen if value is not None]
+    words = [shlex.quote(spelled(name, value)) for name, value in chosen if value is not None]
     keys = ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", *results.CONDITIONS, "execute", "seed")
     return {key: getattr(player, key) for key in keys} | {"versions": stamp(), "command": " ".join(["python -m eval.run", *words])}
 

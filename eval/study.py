@@ -16,18 +16,20 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from eval.options import Perturbation, Task
 from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import collect
 from eval.results import RESULTS, read_about
 from whatwhere.command import command
-from whatwhere.errors import BadInput, choose, did_you_mean, positive
+from whatwhere.errors import BadInput, did_you_mean
 from whatwhere.files import owned, path_name
+from whatwhere.kinds import Length, OutputFolder, Processes, Range, Seed, Text
+from whatwhere.options import options
+from whatwhere.pieces import spelled
 from whatwhere.settings import parse
-
-PARTS = ("tasks", "methods", "num_demos", "train_seeds", "perturbations", "baseline")
 
 
 @dataclass(frozen=True)
@@ -45,55 +47,51 @@ class Cell:
         return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}"
 
 
-@dataclass(frozen=True)
+@options
+class Plan:
+    """What is trained and evaluated: a file of `eval/conf/study/`."""
+
+    tasks: Annotated[tuple[Task, ...], Length(1, 100)]
+    methods: Annotated[dict[str, dict[str, Any] | None], Length(1, 100)]  # name: options of policy.finetune
+    num_demos: Annotated[tuple[Annotated[int, Range(1, 100_000)], ...], Length(1, 100)]
+    train_seeds: Annotated[tuple[Seed, ...], Length(1, 1000)]
+    perturbations: Annotated[tuple[Perturbation | None, ...], Length(1, 10)]
+    baseline: Annotated[str, Text("an encoder", 200)] | None = None
+
+
+@options
 class Settings:
     """What `eval/conf/study.yaml` describes; `study` is a file of `eval/conf/study/`, a part of it `study.KEY=…`. Raises BadInput before any job starts."""
 
-    study: dict[str, Any]
-    out: str
-    demos: str
-    episodes: int
-    seed: int
-    jobs: int
+    study: Plan
+    out: OutputFolder
+    demos: OutputFolder
+    episodes: Annotated[int, Range(1, 1_000_000)]
+    seed: Seed
+    jobs: Processes
     plan: bool
 
     def __post_init__(self) -> None:
-        from envs import PERTURBATIONS, check_task
+        from policy.training.settings import Settings as Finetune
 
-        for name in self.study:
-            choose("study", name, PARTS)
-        for name, least in (("episodes", 1), ("seed", 0), ("jobs", 1)):
-            positive(name, getattr(self, name), least)
-        for name in PARTS[:5]:
-            if not self.study.get(name):
-                raise BadInput(f"study.{name}: missing; name at least one")
-        for task in self.study["tasks"]:
-            check_task(task, "study.tasks")
-        for perturbation in self.study["perturbations"]:
-            if perturbation is not None:
-                choose("study.perturbations", perturbation, PERTURBATIONS)
-        if self.study.get("baseline") is not None:
-            encoders = [(options or {}).get("encoder", method) for method, options in self.study["methods"].items()]
-            if self.study["baseline"] not in encoders:
-                hint = did_you_mean(str(self.study["baseline"]), encoders)
-                raise BadInput(f"study.baseline={self.study['baseline']}: no method has it; there are {', '.join(encoders)}{hint}")
-        from policy.finetune import Settings as Finetune
-
+        baseline, encoders = self.study.baseline, [(given or {}).get("encoder", method) for method, given in self.study.methods.items()]
+        if baseline is not None and baseline not in encoders:
+            raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(encoders)}{did_you_mean(baseline, encoders)}")
         for cell in self.cells():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 
     def cells(self) -> Iterator[Cell]:
         """In the order in which they are begun: what takes longest first, and side by side what needs other tokens."""
         study = self.study
-        numbers = sorted(study["num_demos"], reverse=True)
-        for num_demos, train_seed, (method, options), task in product(numbers, study["train_seeds"], study["methods"].items(), study["tasks"]):
-            yield Cell(task, method, {"encoder": method, **(options or {})}, num_demos, train_seed)
+        numbers = sorted(study.num_demos, reverse=True)
+        for num_demos, train_seed, (method, given), task in product(numbers, study.train_seeds, study.methods.items(), study.tasks):
+            yield Cell(task, method, {"encoder": method, **(given or {})}, num_demos, train_seed)
 
     def folder(self, task: str) -> str:
         return str(Path(self.demos) / path_name(task))
 
     def collect(self, task: str) -> list[str]:
-        return _python("envs.demos.collect", task=task, n=max(self.study["num_demos"]), seed=0, out=self.folder(task))
+        return _python("envs.demos.collect", task=task, n=max(self.study.num_demos), seed=0, out=self.folder(task))
 
     def train(self, cell: Cell) -> list[str]:
         threads = {"num_threads": 1} if self.jobs > 1 else {}
@@ -109,11 +107,11 @@ class Settings:
         return _python("eval.run", task=cell.task, **given, out=str(self.rows(cell, perturbation)))
 
     def commands(self, cell: Cell) -> list[list[str]]:
-        return [self.train(cell), *(self.evaluate(cell, perturbation) for perturbation in self.study["perturbations"])]
+        return [self.train(cell), *(self.evaluate(cell, perturbation) for perturbation in self.study.perturbations)]
 
     def is_done(self, cell: Cell) -> bool:
         """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""
-        paths = [self.rows(cell, perturbation) / RESULTS for perturbation in self.study["perturbations"]]
+        paths = [self.rows(cell, perturbation) / RESULTS for perturbation in self.study.perturbations]
         found = [read_about(path) if path.exists() else {} for path in paths]
         return all((results.get("episodes"), results.get("seed")) == (self.episodes, self.seed) for results in found)
 
@@ -121,18 +119,18 @@ class Settings:
 def main(settings: Settings) -> None:
     cells = list(settings.cells())
     if settings.plan:
-        for task in settings.study["tasks"]:
+        for task in settings.study.tasks:
             print(_shell([settings.collect(task)]))
         for cell in cells:
             print(_shell(settings.commands(cell)))
         return
     with owned(Path(settings.out)):
-        for task in settings.study["tasks"]:
+        for task in settings.study.tasks:
             _run(settings.collect(task))
         failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
-    folders = [settings.rows(cell, perturbation) for cell in cells if settings.is_done(cell) for perturbation in settings.study["perturbations"]]
+    folders = [settings.rows(cell, perturbation) for cell in cells if settings.is_done(cell) for perturbation in settings.study.perturbations]
     if folders:
-        baseline = settings.study.get("baseline")
+        baseline = settings.study.baseline
         publish(collect(folders, baseline), baseline, settings.out, "study")
     if failed:
         print("\n".join(failed), file=sys.stderr)
@@ -178,7 +176,7 @@ def _run(words: list[str]) -> str:
 
 
 def _python(module: str, **options: Any) -> list[str]:
-    return [sys.executable, "-m", module, *(f"{key}={'null' if value is None else value}" for key, value in options.items())]
+    return [sys.executable, "-m", module, *(spelled(key, value) for key, value in options.items())]
 
 
 def _shell(commands: list[list[str]]) -> str:

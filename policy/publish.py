@@ -5,21 +5,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 from whatwhere.command import command
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name, read_json
+from whatwhere.kinds import InputPath, OutputFolder
+from whatwhere.options import options
 
 
-@dataclasses.dataclass(frozen=True)
+@options
 class Settings:
-    checkpoint: str | None
-    results: str | None
-    streams: str | None
-    root: str
+    checkpoint: InputPath | None
+    results: InputPath | None
+    streams: InputPath | None
+    root: OutputFolder
 
     def __post_init__(self) -> None:
         if self.checkpoint is None and self.results is None and self.streams is not None:

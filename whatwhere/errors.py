@@ -6,8 +6,10 @@ import contextlib
 import difflib
 import errno
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 
+LONGEST_SHOWN, LONGEST_LINE = 120, 1500  # characters of a value, and of a message, that are shown
 # What an OSError says of this machine, not of the file that was being read or written
 OF_THIS_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOLCK, errno.ESTALE)
 
@@ -62,7 +64,7 @@ def choose(field: str, name: str, valid: Iterable[str]) -> str:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.4)
+    near = difflib.get_close_matches(name[:LONGEST_SHOWN], list(choices), n=1, cutoff=0.4)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
@@ -70,3 +72,22 @@ def positive(field: str, value: float, least: float = 1) -> None:
     """Raises BadInput unless `value` is a finite number ≥ `least`."""
     if not (value >= least and value < float("inf")):
         raise BadInput(f"{field}={value}: must be at least {least}")
+
+
+def one_of(words: Sequence[str]) -> str:
+    """`a, b or c`."""
+    return " or ".join([", ".join(words[:-1]), *words[-1:]] if len(words) > 1 else words)
+
+
+def one_line(message: str, given: Iterable[str] = ()) -> str:
+    """A message on one line that a terminal can show: long values among the words `given`, and other long words, cut in the middle."""
+    values = {value for word in given for value in (word, word.partition("=")[2]) if len(value) > LONGEST_SHOWN}
+    for value in sorted(values, key=len, reverse=True):
+        message = message.replace(value, _cut(value, LONGEST_SHOWN))
+    message = re.sub(rf"\S{{{2 * LONGEST_SHOWN},}}", lambda word: _cut(word[0], LONGEST_SHOWN), " ".join(message.split()))
+    message = "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in message)
+    return _cut(message, LONGEST_LINE)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[-most // 2 :]} ({len(text)} characters)"

@@ -2,63 +2,54 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from envs.catalogue import RENDERINGS
-from envs.experts import check_actor
+from envs.experts import check_expert
+from envs.options import Expert, FramesApart, Horizon, Noise, Pixels, Rendering, Task
 from envs.seeds import DEMONSTRATIONS, DEVELOPMENT
 from envs.teleop import DEVICES
-from whatwhere.errors import BadInput, choose, positive
+from whatwhere.errors import BadInput
 from whatwhere.files import path_name
+from whatwhere.kinds import InputPath, Length, OneOf, OutputFolder, Processes, Range, Share, Text
+from whatwhere.options import options
 from whatwhere.versions import stamp
 
 SOURCES = ("expert", *DEVICES)
 RECOVER = ("ask", "true", "false")
-LARGEST_VIEW = 480
+SEEDS = "demonstrations take seeds 0–99999 (with development=true also 100000–199999, not to train on); others are for evaluation"
+Host = Annotated[str, Text("a name or an address", 255)]
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/collect.yaml` describes. Raises BadInput for values that cannot be."""
 
-    task: str
-    source: str
-    n: int
-    seed: int
-    noise: float
-    slips: float
-    rendering: str
-    size: int
-    frame_gap: int
-    horizon: int | None
-    num_workers: int
+    task: Task
+    source: Annotated[str, OneOf(SOURCES)]
+    n: Annotated[int, Range(1, 100_000)]
+    seed: Annotated[int, Range(0, DEVELOPMENT.stop - 1, why=SEEDS)]
+    noise: Noise
+    slips: Share
+    rendering: Rendering
+    size: Pixels
+    frame_gap: FramesApart
+    horizon: Horizon | None
+    num_workers: Processes
     development: bool
-    out: str | None
-    commands: str | None = None
-    expert: str | None = None
-    idle: int | None = 10
-    recover: str = "ask"
-    view: int = 256
-    host: str = "127.0.0.1"
-    port: int = 8765
-    allow_hosts: tuple[str, ...] = ()
+    out: OutputFolder | None
+    commands: InputPath | None = None
+    expert: Expert | None = None
+    idle: Annotated[int, Range(1, 100_000)] | None = 10
+    recover: Annotated[str, OneOf(RECOVER)] = "ask"
+    view: Annotated[int, Range(32, 480)] = 256
+    host: Host = "127.0.0.1"
+    port: Annotated[int, Range(0, 65_535)] = 8765
+    allow_hosts: Annotated[tuple[Host, ...], Length(0, 100)] = ()
 
     def __post_init__(self) -> None:
-        check_actor(self.task, self.source, SOURCES, self.expert, "source")
-        choose("rendering", self.rendering, RENDERINGS)
-        for name in ("n", "size", "frame_gap", "num_workers"):
-            positive(name, getattr(self, name))
-        positive("horizon", 1 if self.horizon is None else self.horizon)
-        positive("noise", self.noise, 0)
-        if not 0 <= self.slips <= 1:
-            raise BadInput(f"slips={self.slips}: must lie in 0…1")
-        choose("recover", self.recover, RECOVER)
-        positive("idle", 1 if self.idle is None else self.idle)
-        positive("view", self.view, 32)
-        if self.view > LARGEST_VIEW:
-            raise BadInput(f"view={self.view}: must be at most {LARGEST_VIEW}")
+        if self.source == "expert":
+            check_expert(self.task, self.expert)
         check_seed(self.seed, self.development)
 
     @property
@@ -80,4 +71,4 @@ def check_seed(seed: int, development: bool) -> None:
     """Raises BadInput unless demonstrations may start from `seed`."""
     if seed in DEMONSTRATIONS or (development and seed in DEVELOPMENT):
         return
-    raise BadInput(f"seed={seed}: demonstrations take seeds 0–99999 (with development=true also 100000–199999, not to train on); others are for evaluation")
+    raise BadInput(f"seed={seed}: {SEEDS}")

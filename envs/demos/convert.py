@@ -10,61 +10,46 @@ from __future__ import annotations
 
 import hashlib
 import shlex
-from dataclasses import dataclass
 from os.path import realpath
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from envs.demos.episodes import Episode
 from envs.demos.formats import FORMATS, Reading, Source, Writing, module_of
 from envs.demos.formats.joined import Joined
-from whatwhere.command import command, positive
-from whatwhere.errors import BadInput, choose
+from envs.options import Names, ScaledPixels
+from whatwhere.command import command
+from whatwhere.errors import BadInput
 from whatwhere.files import sha256
+from whatwhere.kinds import InputPath, Length, OneOf, Place, Range, Text
+from whatwhere.options import options
 
 PICTURES = ("image", "video")
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/convert.yaml` describes. Raises BadInput for values that cannot be."""
 
-    src: str | list[str]
-    out: str
-    to: str
-    n: int | None
-    pictures: str
-    crf: int
-    valid: float
-    task: str | None
-    instruction: str | None
-    cameras: tuple[str, ...] | None
-    proprio: tuple[str, ...] | None
-    size: int | None
-    draw: tuple[str, ...] | None
+    src: Annotated[tuple[InputPath, ...], Length(1, 10_000)]
+    out: Annotated[str, Place("a folder, or for robomimic a file", "either")]
+    to: Annotated[str, OneOf(FORMATS)]
+    n: Annotated[int, Range(1, 100_000)] | None
+    pictures: Annotated[str, OneOf(PICTURES)]
+    crf: Annotated[int, Range(0, 51)]
+    valid: Annotated[float, Range(0, 1, below=True)]
+    task: Annotated[str, Text("the name of a task", 200)] | None
+    instruction: Annotated[str, Text("a sentence", 1000)] | None
+    cameras: Names | None
+    proprio: Names | None
+    size: ScaledPixels | None
+    draw: Names | None
 
     def __post_init__(self) -> None:
-        choose("to", self.to, FORMATS)
-        choose("pictures", self.pictures, PICTURES)
-        positive("n", 1 if self.n is None else self.n)
-        positive("size", 16 if self.size is None else self.size, 16)
-        if not 0 <= self.crf <= 51:
-            raise BadInput(f"crf={self.crf}: must be 0 to 51")
-        if not 0 <= self.valid < 1:
-            raise BadInput(f"valid={self.valid}: must be at least 0 and less than 1")
-        for name in ("cameras", "proprio", "draw"):
-            if getattr(self, name) == ():
-                raise BadInput(f"{name}=[]: name at least one")
-        if not self.sources:
-            raise BadInput("src=[]: name at least one")
-        for source in (Path(realpath(one)) for one in self.sources):
+        for source in (Path(realpath(one)) for one in self.src):
             target = Path(realpath(self.out))
             if source == target or target.is_relative_to(source) or source.is_relative_to(target):
                 raise BadInput(f"out={self.out}: is or is inside the demonstrations themselves, or they in it; choose another out=")
-
-    @property
-    def sources(self) -> list[str]:
-        return [self.src] if isinstance(self.src, str) else self.src
 
     @property
     def reading(self) -> Reading:
@@ -78,7 +63,7 @@ class Settings:
         """What the output depends on, so that the same command finds its own and another is refused."""
         own = {"lerobot": ("pictures", "crf"), "robomimic": ("valid",), "folder": ()}[self.to]
         names = (*own, "n", "task", "instruction", "cameras", "proprio", "size", "draw")
-        hashes = [content_hash(Path(one)) for one in self.sources]
+        hashes = [content_hash(Path(one)) for one in self.src]
         given = {name: getattr(self, name) for name in names}
         return {"kind": "converted demonstrations", "to": self.to, "sha256": hashes[0] if len(hashes) == 1 else hashes} | given
 
@@ -111,7 +96,7 @@ def content_hash(path: Path) -> str:
 
 def main(settings: Settings) -> None:
     out = Path(settings.out)
-    with Joined(settings.sources, settings.reading) as source:
+    with Joined(settings.src, settings.reading) as source:
         first: Any = First(source, settings.n)
         module_of(settings.to).write(out, first, settings.writing, settings.content())
         print(f"{len(first)} demonstrations in {out} ({settings.to}); look at them with: python -m envs.demos.inspect demos={shlex.quote(str(out))}")

@@ -6,10 +6,9 @@ Reads every format that `envs.demos.convert` knows, one demonstration at a time.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 
@@ -18,34 +17,27 @@ from envs.demos.inspection.coverage import Coverage, coverage
 from envs.demos.inspection.page import page
 from envs.demos.inspection.summary import Summary, summarise
 from envs.demos.inspection.warnings import warnings
-from whatwhere.command import command, named, positive
+from envs.options import Names, ScaledPixels
+from whatwhere.command import command
 from whatwhere.errors import BadInput
 from whatwhere.files import write_text
+from whatwhere.kinds import InputPath, OutputFile, Range
+from whatwhere.options import options
 
 PRINTED = 20  # warnings
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/inspect.yaml` describes. Raises BadInput for values that cannot be."""
 
-    demos: str
-    out: str | None
-    starts: int
-    pictures: int
-    cameras: tuple[str, ...] | None
-    proprio: tuple[str, ...] | None
-    size: int | None
-
-    def __post_init__(self) -> None:
-        positive("starts", self.starts, 0)
-        positive("pictures", self.pictures)
-        positive("size", 16 if self.size is None else self.size, 16)
-        for name in ("cameras", "proprio"):
-            if getattr(self, name) == ():
-                raise BadInput(f"{name}=[]: name at least one")
-        if self.out is not None and Path(self.out).is_dir():
-            raise BadInput(f"out={self.out}: is a folder; name the page, as in {self.out}/demos.html")
+    demos: InputPath
+    out: OutputFile | None
+    starts: Annotated[int, Range(0, 10_000)]
+    pictures: Annotated[int, Range(1, 1000)]
+    cameras: Names | None
+    proprio: Names | None
+    size: ScaledPixels | None
 
     @property
     def page(self) -> Path:
@@ -100,4 +92,4 @@ def where(summaries: Sequence[Summary], num_starts: int) -> Coverage | str:
 
 if __name__ == "__main__":
     os.environ.setdefault("LP_NUM_THREADS", "1")
-    command("envs.conf", "inspect", Settings, main, named(sys.argv[1:], "demos"))
+    command("envs.conf", "inspect", Settings, main, bare=("demos",))

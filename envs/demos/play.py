@@ -17,22 +17,23 @@ import json
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zlib import crc32
 
 import numpy as np
 
-from envs.catalogue import RENDERINGS, TASKS
+from envs.catalogue import TASKS
 from envs.demos.motions import BASE_SHARES, MOTIONS, SHARES, Expert
 from envs.demos.workers import workers
+from envs.options import FramesApart, Pixels, Rendering
 from envs.seeds import DEMONSTRATIONS
 from whatwhere.arrays import ArrayFile
-from whatwhere.command import command, positive
+from whatwhere.command import command
 from whatwhere.disk import check_writable, replace
-from whatwhere.errors import BadInput, choose
 from whatwhere.files import append_row, atomic, claim, owned, read_rows, write_json
+from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Share
+from whatwhere.options import options
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
@@ -44,35 +45,24 @@ FALL_M = (0.05, 0.30)
 NO_OBJECTS = {f"privileged/{name}_pos_world" for name in ("gripper", "base", "goal")}
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/play.yaml` describes."""
 
-    out: str
-    clips: int
-    frames: int
-    stride: int
-    seed: int
-    tasks: str
-    size: int
-    rendering: str
-    vary: float
-    num_workers: int
-
-    def __post_init__(self) -> None:
-        for name, least in (("clips", 1), ("frames", 2), ("stride", 1), ("size", 16), ("num_workers", 1)):
-            positive(name, getattr(self, name), least)
-        choose("rendering", self.rendering, RENDERINGS)
-        for task in self.names:
-            choose("tasks", task, [*TASKS, "all"])
-        if not 0 <= self.vary <= 1:
-            raise BadInput(f"vary={self.vary}: must be between 0 and 1")
-        if self.seed not in DEMONSTRATIONS:
-            raise BadInput(f"seed={self.seed}: play takes seeds 0–99999; the others are for evaluation")
+    out: OutputFolder
+    clips: Annotated[int, Range(1, 10_000_000)]
+    frames: Annotated[int, Range(2, 10_000)]
+    stride: FramesApart
+    seed: Annotated[int, Range(0, DEMONSTRATIONS.stop - 1, why="the others are for evaluation")]
+    tasks: Annotated[tuple[Annotated[str, OneOf(TASKS, "all")], ...], Length(1, 100)]
+    size: Pixels
+    rendering: Rendering
+    vary: Share
+    num_workers: Processes
 
     @property
     def names(self) -> list[str]:
-        return list(TASKS) if self.tasks == "all" else [name.strip() for name in self.tasks.split(",")]
+        return list(TASKS) if "all" in self.tasks else list(self.tasks)
 
     def content(self) -> dict[str, Any]:
         names = ("clips", "frames", "stride", "seed", "size", "rendering", "vary")

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from os.path import realpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from envs.catalogue import RENDERINGS
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode, write_episode
 from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
-from whatwhere.command import command, positive
-from whatwhere.errors import BadInput, choose
+from envs.options import Names, Pixels, Rendering, Task
+from whatwhere.command import command
+from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
+from whatwhere.kinds import InputPath, OutputFolder
+from whatwhere.options import options
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
@@ -24,23 +26,16 @@ if TYPE_CHECKING:
 LOOKS = ("rendering", "size", "cameras")
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/render.yaml` describes; None leaves a thing as it was recorded."""
 
-    demos: str
-    rendering: str | None
-    size: int | None
-    cameras: tuple[str, ...] | None
-    out: str | None
-    task: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.rendering is not None:
-            choose("rendering", self.rendering, RENDERINGS)
-        positive("size", 1 if self.size is None else self.size)
-        if self.cameras is not None and not self.cameras:
-            raise BadInput("cameras=[]: name at least one")
+    demos: InputPath
+    rendering: Rendering | None
+    size: Pixels | None
+    cameras: Names | None
+    out: OutputFolder | None
+    task: Task | None = None
 
 
 def draw(env: TaskEnv, episode: Episode) -> Episode:

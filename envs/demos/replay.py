@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from envs import check_task
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
 from envs.foreign.names import needs_import
-from whatwhere.command import command, positive
+from envs.options import Task
+from whatwhere.command import command
 from whatwhere.errors import BadInput
+from whatwhere.kinds import InputPath, OneOf, Range
+from whatwhere.options import options
 from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:
@@ -22,17 +25,14 @@ if TYPE_CHECKING:
 START_KEYS = ("task", "task_version", "horizon", "frame_gap")
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/replay.yaml` describes."""
 
-    demos: str
-    start: Literal["seed", "state"]
-    tolerance: float
-    task: str | None = None
-
-    def __post_init__(self) -> None:
-        positive("tolerance", self.tolerance, 0)
+    demos: InputPath
+    start: Annotated[str, OneOf("seed", "state")]
+    tolerance: Annotated[float, Range(0, 1000)]
+    task: Task | None = None
 
 
 @dataclass(frozen=True)

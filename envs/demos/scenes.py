@@ -21,52 +21,44 @@ import contextlib
 import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from envs.catalogue import RENDERINGS
 from envs.demos.workers import workers
+from envs.options import Pixels, Rendering
 from envs.seeds import PROBES
 from whatwhere.arrays import ArrayFile
-from whatwhere.command import command, positive
+from whatwhere.command import command
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput, choose
 from whatwhere.files import atomic, claim, owned, write_json
+from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range
+from whatwhere.options import options
 from whatwhere.versions import check_simulator, stamp
 
 TABLE_TASKS = ("pick_at_xy", "place_left_of", "stack_centered")
+OTHERS = "the others are for play, demonstrations and evaluation"
 BLOCK = 50  # scenes a worker draws at a time
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
     """What `envs/conf/scenes.yaml` describes."""
 
-    out: str
-    tasks: str
-    scenes: int
-    held_out: int
-    seed: int
+    out: OutputFolder
+    tasks: Annotated[tuple[Annotated[str, OneOf(TABLE_TASKS, "all")], ...], Length(1, 100)]
+    scenes: Annotated[int, Range(1, 1_000_000)]
+    held_out: Annotated[int, Range(1, 1_000_000)]
+    seed: Annotated[int, Range(PROBES[0], PROBES[-2], why=OTHERS)]  # the held-out scenes are of the seed after
     distractors: bool
-    size: int
-    rendering: str
-    num_workers: int
-
-    def __post_init__(self) -> None:
-        for name, least in (("scenes", 1), ("held_out", 1), ("size", 16), ("num_workers", 1)):
-            positive(name, getattr(self, name), least)
-        choose("rendering", self.rendering, RENDERINGS)
-        for task in self.names:
-            choose("tasks", task, [*TABLE_TASKS, "all"])
-        if self.seed not in PROBES[:-1]:  # the held-out scenes are of the seed after
-            raise BadInput(f"seed={self.seed}: probe scenes take seeds {PROBES[0]}–{PROBES[-2]}; the others are for play, demonstrations and evaluation")
+    size: Pixels
+    rendering: Rendering
+    num_workers: Processes
 
     @property
     def names(self) -> list[str]:
-        return list(TABLE_TASKS) if self.tasks == "all" else [name.strip() for name in self.tasks.split(",")]
+        return list(TABLE_TASKS) if "all" in self.tasks else list(self.tasks)
 
     def content(self, task: str) -> dict[str, Any]:
         names = ("scenes", "held_out", "seed", "distractors", "size", "rendering")

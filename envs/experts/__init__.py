@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
-from envs.catalogue import check_task
 from envs.experts.baselines import RandomPolicy, ZeroPolicy
 from envs.experts.navigate_to import NavigateToExpert
 from envs.experts.pick_at_xy import PickAtXYExpert
 from envs.experts.place_left_of import PlaceLeftOfExpert
 from envs.experts.stack_centered import StackCenteredExpert
 from envs.foreign.names import check_place, imported
-from whatwhere.errors import BadInput, choose
+from whatwhere.errors import BadInput
 
-__all__ = ["EXPERTS", "Expert", "RandomPolicy", "ZeroPolicy", "check_actor", "check_expert", "expert_class"]
+__all__ = ["EXPERTS", "Expert", "RandomPolicy", "ZeroPolicy", "check_expert", "expert_class"]
 
 
 class Expert(Protocol):
@@ -48,14 +47,6 @@ def check_expert(task: str, expert: str | None) -> None:
         check_place(expert, "expert")
     elif task not in EXPERTS:
         raise BadInput(f"expert: none here for task={task}; give expert=module:Class (docs/own_task.md)")
-
-
-def check_actor(task: str, actor: str, actors: Sequence[str], expert: str | None, field: str = "policy") -> None:
-    """Raises BadInput unless there is such a task, `actor` is one of `actors`, and it is not the expert of a task that has none."""
-    check_task(task)
-    choose(field, actor, actors)
-    if actor == "expert":
-        check_expert(task, expert)
 
 
 def expert_class(task: str, expert: str | None = None) -> Callable[..., Expert]:

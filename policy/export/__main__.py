@@ -5,17 +5,18 @@ The file is asked beside the original before it gets its name: the actions must 
 
 from __future__ import annotations
 
-import dataclasses
 import importlib.util
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from policy.export import FORMATS
 from whatwhere.command import command
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput, Failed, choose, positive
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import atomic, path_name, sha256, write_json
+from whatwhere.kinds import InputPath, OneOf, Place, Range
 from whatwhere.named import named
+from whatwhere.options import options
 from whatwhere.versions import installed
 
 if TYPE_CHECKING:
@@ -23,25 +24,20 @@ if TYPE_CHECKING:
     from policy.storage.stored import Stored
     from policy.training.dataset import Demos
 
-MOST_OBSERVATIONS = 10_000
 NAME = "policy"  # of the file, in a folder
 
 
-@dataclasses.dataclass(frozen=True)
+@options
 class Settings:
     """What `policy/conf/export.yaml` describes. Raises BadInput for values that cannot be."""
 
-    checkpoint: str | None
-    to: str
-    out: str | None
-    demos: str | None
-    observations: int
+    checkpoint: InputPath | None
+    to: Annotated[str, OneOf(FORMATS)]
+    out: Annotated[str, Place("a folder or a file", "either")] | None
+    demos: InputPath | None
+    observations: Annotated[int, Range(1, 10_000)]
 
     def __post_init__(self) -> None:
-        choose("to", self.to, FORMATS)
-        positive("observations", self.observations)
-        if self.observations > MOST_OBSERVATIONS:
-            raise BadInput(f"observations={self.observations}: must be at most {MOST_OBSERVATIONS}")
         if not self.checkpoint:
             raise BadInput("checkpoint: missing; give checkpoint=NAME (pick_at_xy/pixelwise) or the folder of a trained policy")
 

@@ -13,9 +13,9 @@ INFERENCES: dict[str, str] = {
 EXPORTED = ".onnx"  # the end of an exported file's name
 
 
-def check_inference(inference: object) -> str:
+def check_inference(inference: object, field: str = "inference") -> str:
     """`inference` itself: auto, a name in INFERENCES or an exported file. Imports no torch. Raises BadInput."""
     from whatwhere.errors import choose
 
     name = str(inference)
-    return name if name.endswith(EXPORTED) else choose("inference", name, ("auto", *INFERENCES, f"FILE{EXPORTED}"))
+    return name if name.endswith(EXPORTED) else choose(field, name, ("auto", *INFERENCES, f"FILE{EXPORTED}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import inspect
 import math
 import time
 from pathlib import Path
@@ -29,7 +28,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training.device import autocast
 from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
-from whatwhere.errors import BadInput, did_you_mean
+from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned, read_json, write_json
 from whatwhere.named import named
 from whatwhere.schema import Index
@@ -78,13 +77,8 @@ def pretrain(settings: Settings) -> Path | None:
 def build(settings: Settings, size: int) -> Any:
     """The objective by name, over new streams. It has `.streams`, `.fusion` and `forward(now, later, generator) -> (loss, figures, picture)`."""
     streams = TwoStreamEncoder(size=size, **_sizes(settings))  # type: ignore[arg-type]
-    options = {key: value for key, value in settings.objective.items() if key != "name"}
-    objective = named("objective", settings.objective["name"], OBJECTIVES)
-    valid = [name for name in inspect.signature(objective).parameters if name != "streams"]
-    for key in options:
-        if key not in valid:
-            raise BadInput(f"objective.{key}: no such setting of {settings.objective['name']}; valid: {', '.join(valid)}{did_you_mean(key, valid)}")
-    return objective(streams, **options)
+    options = dataclasses.asdict(settings.objective)
+    return named("objective", options.pop("name"), OBJECTIVES)(streams, **options)
 
 
 def _sizes(settings: Settings) -> dict[str, object]:

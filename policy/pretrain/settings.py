@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from policy.pretrain import OBJECTIVES
-from whatwhere.errors import BadInput, choose, positive
+from policy.options import Batch, Device, LearningRate, Precision, Threads, WeightDecay
+from policy.pretrain.objective_settings import ObjectiveSettings
+from whatwhere.errors import BadInput
+from whatwhere.kinds import Count, InputPath, Length, OneOf, OutputFolder, Range, Seed, Share, Text
+from whatwhere.options import options
 
 PLACES = (
     "out",
@@ -25,72 +26,52 @@ PLACES = (
 )  # no influence on what is learnt
 
 
-@dataclasses.dataclass(frozen=True)
+@options
 class Settings:
-    """What `policy/conf/pretrain.yaml` describes; `objective` holds the objective's name and its own settings."""
+    """What `policy/conf/pretrain.yaml` describes."""
 
-    objective: dict[str, Any]
-    data: str
-    out: str
-    init: str | None
-    preset: str | None
-    steps: int
-    epochs: float | None
-    batch: int
-    micro_batches: int | None
-    lr: float
-    weight_decay: float
-    warmup: float
-    seed: int
-    static: float
-    max_gap: int
-    crop: tuple[float, ...]
-    size: int | None
-    stored_px: int | None
-    fps: float | None
-    image_folders: str
-    white: float | None
-    cache: str
-    holdout: float
+    objective: ObjectiveSettings
+    data: InputPath
+    out: OutputFolder
+    init: InputPath | None
+    preset: Annotated[str, Text("the name of a preset", 100)] | None
+    steps: Count
+    epochs: Annotated[float, Range(0, 1_000_000, above=True)] | None
+    batch: Batch
+    micro_batches: Batch | None
+    lr: LearningRate
+    weight_decay: WeightDecay
+    warmup: Share
+    seed: Seed
+    static: Share
+    max_gap: Annotated[int, Range(1, 10_000)]
+    crop: Annotated[tuple[Annotated[float, Range(0, 1, above=True)], ...], Length(2, 2)]
+    size: Annotated[int, Range(8, 1024)] | None
+    stored_px: Annotated[int, Range(8, 4096)] | None
+    fps: Annotated[float, Range(0, 1000, above=True)] | None
+    image_folders: Annotated[str, OneOf("auto", "clip", "images")]
+    white: Annotated[float, Range(0, 2**32, above=True)] | None
+    cache: OutputFolder
+    holdout: Annotated[float, Range(0, 1, below=True)]
     strict: bool
-    loaders: int
-    patch: int
-    dim: int
-    depth: int
-    heads: int
-    stem: str
-    validate_every: int
-    validate_batches: int
-    probe: str | None
-    probe_every: int
-    precision: str
-    device: str
-    num_threads: int
-    save_every: int
+    loaders: Annotated[int, Range(0, 64)]
+    patch: Annotated[int, Range(1, 256)]
+    dim: Annotated[int, Range(1, 8192)]
+    depth: Annotated[int, Range(1, 256)]
+    heads: Annotated[int, Range(1, 256)]
+    stem: Annotated[str, OneOf("conv", "patch")]
+    validate_every: Annotated[int, Range(0, 10_000_000)]
+    validate_batches: Annotated[int, Range(1, 10_000)]
+    probe: InputPath | None
+    probe_every: Count
+    precision: Precision
+    device: Device
+    num_threads: Threads
+    save_every: Count
 
     def __post_init__(self) -> None:
-        choose("objective", str(self.objective.get("name")), OBJECTIVES)
-        choose("precision", self.precision, ("auto", "fp32", "bf16"))
-        choose("image_folders", self.image_folders, ("auto", "clip", "images"))
-        choose("stem", self.stem, ("conv", "patch"))
-        for name in ("steps", "batch", "max_gap", "patch", "dim", "depth", "heads", "save_every", "validate_batches", "probe_every"):
-            positive(name, getattr(self, name))
-        for name in ("seed", "loaders", "validate_every", "num_threads", "weight_decay"):
-            positive(name, getattr(self, name), 0)
-        for name in ("micro_batches", "size", "stored_px"):
-            if getattr(self, name) is not None:
-                positive(name, getattr(self, name))
-        for name in ("lr", "fps", "epochs", "white"):
-            value = getattr(self, name)
-            if value is not None and not (0 < value < math.inf):
-                raise BadInput(f"{name}={value}: must be above 0")
-        for name in ("static", "warmup"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise BadInput(f"{name}={getattr(self, name)}: must lie in 0…1")
-        if not 0 <= self.holdout < 1:
-            raise BadInput(f"holdout={self.holdout}: must be at least 0 and less than 1")
-        if len(self.crop) != 2 or not 0 < self.crop[0] <= self.crop[1] <= 1:
-            raise BadInput(f"crop={list(self.crop)}: needs two shares, from … to, above 0 and at most 1, such as [0.4,1.0]")
+        if self.crop[0] > self.crop[1]:
+            raise BadInput(f"crop={list(self.crop)}: needs two shares, from … to, such as [0.4,1.0]")
         if self.micro_batches is not None and self.batch % self.micro_batches:
             raise BadInput(f"micro_batches={self.micro_batches}: must divide batch={self.batch}")
         if not Path(self.data).is_dir():

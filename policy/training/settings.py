@@ -2,66 +2,61 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
+from typing import Annotated
 
-from whatwhere.errors import BadInput, choose, positive
+from policy.options import (
+    Batch,
+    ChunkLength,
+    Device,
+    Dropout,
+    Encoder,
+    Fusion,
+    LearningRate,
+    Precision,
+    Sharing,
+    TaskName,
+    Threads,
+    WeightDecay,
+)
 from whatwhere.files import path_name
+from whatwhere.kinds import Count, InputPath, OutputFolder, Range, Seed
+from whatwhere.options import options
 
 
-@dataclasses.dataclass(frozen=True)
+@options
 class Settings:
     """What `policy/conf/finetune.yaml` describes. Raises BadInput for values that cannot be."""
 
-    task: str
-    encoder: str
-    demos: str | None
-    num_demos: int
-    held_out: int
-    seed: int
-    out: str | None
-    streams: str | None
-    fusion: str
-    cls_fusion: str
-    sharing: str
+    task: TaskName
+    encoder: Encoder
+    demos: InputPath | None
+    num_demos: Annotated[int, Range(1, 1_000_000)]
+    held_out: Annotated[int, Range(0, 1_000_000)]
+    seed: Seed
+    out: OutputFolder | None
+    streams: InputPath | None
+    fusion: Fusion
+    cls_fusion: Fusion
+    sharing: Sharing
     unfreeze: bool
-    steps: int | None
-    batch: int
-    lr: float
-    stream_lr: float
-    weight_decay: float
-    ema: float
-    chunk: int
-    execute: int
-    m_dropout: float
-    proprio_dropout: float
-    shifts: int
-    shift_px: int
-    cache: str
-    precision: str
-    device: str
-    num_threads: int
-    save_every: int
-
-    def __post_init__(self) -> None:
-        from policy.encoders import ENCODERS
-        from policy.fusion import FUSIONS
-
-        choose("encoder", self.encoder, ENCODERS)
-        choose("fusion", self.fusion, FUSIONS)
-        choose("cls_fusion", self.cls_fusion, FUSIONS)
-        choose("sharing", self.sharing, ("separate", "shared"))
-        choose("precision", self.precision, ("auto", "fp32", "bf16"))
-        for name in ("num_demos", "batch", "chunk", "execute", "shifts", "save_every"):
-            positive(name, getattr(self, name))
-        for name in ("seed", "held_out"):
-            positive(name, getattr(self, name), 0)
-        positive("shift_px", self.shift_px, 0)
-        if self.steps is not None:
-            positive("steps", self.steps)
-        for name in ("ema", "m_dropout", "proprio_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BadInput(f"{name}={getattr(self, name)}: must lie in 0…1, below 1")
+    steps: Count | None
+    batch: Batch
+    lr: LearningRate
+    stream_lr: Annotated[float, Range(0, 1)]
+    weight_decay: WeightDecay
+    ema: Dropout
+    chunk: ChunkLength
+    execute: ChunkLength
+    m_dropout: Dropout
+    proprio_dropout: Dropout
+    shifts: Annotated[int, Range(1, 1000)]
+    shift_px: Annotated[int, Range(0, 480)]
+    cache: OutputFolder
+    precision: Precision
+    device: Device
+    num_threads: Threads
+    save_every: Count
 
     @property
     def folder(self) -> Path:

@@ -14,8 +14,8 @@ from eval.bench import Settings
 from eval.benches import env as bench_env
 from eval.benches import policy as bench_policy
 from eval.benches.figure import Figure
-from whatwhere.command import named
 from whatwhere.errors import BadInput
+from whatwhere.flags import sort
 from whatwhere.settings import parse
 
 
@@ -24,8 +24,8 @@ def settings(**changes) -> Settings:
 
 
 def test_the_first_word_is_what_to_measure() -> None:
-    assert named(["env", "size=84"], "what") == ["what=env", "size=84"]
-    assert named(["size=84"], "what") == ["size=84"] and named(["--help"], "what") == ["--help"] and named([], "what") == []
+    for words, options in ((["env", "size=84"], ["what=env", "size=84"]), (["size=84"], ["size=84"]), (["--help"], []), ([], [])):
+        assert sort(words, {"what": str, "size": int}, ("what",)).options == options
 
 
 @pytest.mark.parametrize("changes", [{"what": "en"}, {"tasks": ["pick"]}, {"size": 8}, {"size": 1000}, {"rounds": 0}, {"states": 0}, {"seed": -1}])

@@ -19,8 +19,8 @@ from eval.reports.entries import collect, find
 from eval.reports.evaluations import make_table
 from eval.results import add_row, finish, last_line, load, load_rows
 from eval.score import wilson
-from whatwhere.command import named
 from whatwhere.errors import BadInput
+from whatwhere.flags import sort
 
 
 def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20, train_seed=0, relation=None, **conditions):
@@ -102,7 +102,7 @@ def test_an_interrupted_run_can_be_read(tmp_path):
 def test_report_writes_its_files(folders, tmp_path, capsys):
     document = tmp_path / "results.md"
     document.write_text("before\n<!-- begin:pick -->\nold\n<!-- end:pick -->\nafter\n")
-    settings = ReportSettings([str(folders)], "avg_late", str(tmp_path / "report"), str(document), "pick", True)
+    settings = ReportSettings((str(folders),), "avg_late", str(tmp_path / "report"), str(document), "pick", True)
     main(settings)
     text = document.read_text()
     assert text.startswith("before\n<!-- begin:pick -->\n| task |")
@@ -122,14 +122,14 @@ def test_curves_where_numbers_of_demonstrations_differ(tmp_path, monkeypatch):
         fill(tmp_path / f"n{num_demos}_s{train_seed}", "pixelwise", wins, train_seed=train_seed, num_demos=num_demos, streams="3394c63d")
     fill(tmp_path / "untrained", "pixelwise", 10, num_demos=25, streams="random")
     fill(tmp_path / "other", "pixelwise", 10, task="stack_centered", num_demos=25, streams="3394c63d")
-    main(ReportSettings(str(tmp_path), None, str(tmp_path / "report"), None, None, True))
+    main(ReportSettings((str(tmp_path),), None, str(tmp_path / "report"), None, None, True))
     assert (tmp_path / "report" / "success_by_demos.png").read_bytes().startswith(b"\x89PNG")
     success = dict(drawn[:2])
     assert success == {"pixelwise": [20.0, pytest.approx(80.0)], "pixelwise, untrained streams": [50.0]}
     assert len(drawn) == 4, "one task has a curve: two lines of success, two of error"
     drawn.clear()
     fill(tmp_path / "other_streams", "pixelwise", 6, num_demos=25, streams="0a1b2c3d")
-    main(ReportSettings(str(tmp_path), None, str(tmp_path / "report"), None, None, True))
+    main(ReportSettings((str(tmp_path),), None, str(tmp_path / "report"), None, None, True))
     success = dict(drawn[:3])
     assert success["pixelwise, streams 3394c63d"] == [20.0, pytest.approx(80.0)]
     assert success["pixelwise, streams 0a1b2c3d"] == [30.0], "two sets of streams are two lines"
@@ -141,7 +141,7 @@ def test_report_refusals(folders, tmp_path):
     with pytest.raises(BadInput, match="no result folder"):
         find(str(tmp_path / "nowhere*"))
     with pytest.raises(BadInput, match="give both"):
-        ReportSettings([str(folders)], None, None, "README.md", None, False)
+        ReportSettings((str(folders),), None, None, "README.md", None, False)
     document = tmp_path / "d.md"
     document.write_text("<!-- begin:other -->\n<!-- end:other -->\n")
     with pytest.raises(BadInput, match="blocks found: other"):
@@ -173,8 +173,8 @@ def test_compare_refuses(folders, tmp_path, other, message):
 
 
 def test_compare_takes_two_words(folders):
-    assert named(["x y", "runs/b=2", "--help"], "a", "b") == ["a=x y", "b=runs/b=2", "--help"]
-    assert named(["b=q", "x", "z=1"], "a", "b") == ["b=q", "a=x", "z=1"]
+    assert sort(["x y", "runs/b=2"], {"a": str, "b": str}, ("a", "b")).options == ["a=x y", "b=runs/b=2"]
+    assert sort(["b=q", "x", "z=1"], {"a": str, "b": str}, ("a", "b")).options == ["b=q", "a=x", "z=1"]
     words = [sys.executable, "-m", "eval.compare", str(folders / "pixelwise"), str(folders / "avg_late")]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     assert "exact McNemar p < 0.001" in done.stdout
@@ -192,7 +192,7 @@ def test_a_task_without_a_position_error(tmp_path, capsys):
         fill(folder, encoder, wins, task="robosuite/Door")
         bare = [json.dumps(row | {"position_error_cm": None, "target_xy_m": None}) for row in load_rows(folder)]
         (folder / "episodes.jsonl").write_text("\n".join(bare) + "\n")
-    main(ReportSettings(str(tmp_path / "rows"), "avg_late", str(tmp_path / "report"), None, None, True))
+    main(ReportSettings((str(tmp_path / "rows"),), "avg_late", str(tmp_path / "report"), None, None, True))
     printed = capsys.readouterr().out
     assert "error cm" not in printed and "no maps" in printed and "75.0" in printed
     assert "position error none" in last_line(load(tmp_path / "rows" / "pixelwise")[1])
@@ -209,7 +209,7 @@ def test_several_trainings_of_a_recipe(tmp_path, capsys):
     fill(tmp_path / "rows" / "once", "pixelwise", 20, num_demos=25)
     document = tmp_path / "results.md"
     document.write_text("<!-- begin:x -->\n<!-- end:x -->\n")
-    main(ReportSettings(str(tmp_path / "rows"), "avg_late", str(tmp_path / "report"), str(document), "x", False))
+    main(ReportSettings((str(tmp_path / "rows"),), "avg_late", str(tmp_path / "report"), str(document), "x", False))
     read = list(csv.DictReader((tmp_path / "report" / "trainings.csv").open()))
     assert [(row["policy"], row["num_demos"], row["trainings"], row["success_of_each"]) for row in read] == [
         ("pixelwise", "10", "3", "90 50 70"), ("avg_late", "10", "2", "20 10"),
@@ -266,6 +266,6 @@ def test_an_unfinished_folder_is_said_to_be(tmp_path, capsys):
     fill(tmp_path / "torn", "avg_late", 8)
     path = tmp_path / "torn" / "episodes.jsonl"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
-    main(ReportSettings([str(tmp_path / name) for name in ("whole", "torn")], None, str(tmp_path / "report"), None, None, False))
+    main(ReportSettings(tuple(str(tmp_path / name) for name in ("whole", "torn")), None, str(tmp_path / "report"), None, None, False))
     assert f"Unfinished: {tmp_path / 'torn'} has 19 of 20 episodes." in capsys.readouterr().out
     assert (tmp_path / "report" / "report.md").read_text().count("Unfinished") == 1

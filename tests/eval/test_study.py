@@ -37,13 +37,34 @@ def test_the_commands_of_a_cell() -> None:
     assert "episodes=7 seed=200000 video=0 perturbation=light" in evaluations[0]
 
 
+def test_parts_are_read_as_the_options_they_are() -> None:
+    words = ("study.tasks=pick_at_xy", "study.num_demos=5", "study.perturbations=[null,light]", "study.methods.mine={encoder: avg_late}", "out=ma thèse (2)")
+    plan = settings(*words, "study.methods.mine.streams=réseaux (a=b), [x]", "study.methods.mine.steps=7", "study.baseline=avg_late")
+    cells = {cell.method: cell for cell in plan.cells()}
+    assert {(cell.task, cell.num_demos) for cell in cells.values()} == {("pick_at_xy", 5)}
+    train, *evaluations = plan.commands(cells["mine"])
+    assert "streams=réseaux (a=b), [x]" in train and "steps=7" in train and "out=ma thèse (2)/policies/pick_at_xy_mine_n5_s0" in train
+    assert len(evaluations) == 2 and "perturbation=light" in evaluations[1]
+    assert [cell.num_demos for cell in settings("study.num_demos=[5,10]", "study.tasks=[pick_at_xy]").cells()][::3] == [10, 5]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["study=few"], "did you mean few_demos?"),
         (["study.tasks=[pick_at_xz]"], "did you mean pick_at_xy?"),
-        (["study.tasks=[]"], "study.tasks: missing"),
+        (["study.tasks=[]"], "study.tasks=[]: name at least one"),
         (["study.num_demos=[0]"], "num_demos=0"),
+        (["study.tasks=5"], "study.tasks=5"),
+        (["study.num_demos=x"], "study.num_demos=x"),
+        (["study.num_demos=5,10"], "study.num_demos=[5,10]"),
+        (["study.train_seeds=[-1]"], "study.train_seeds=-1"),
+        (["study=null"], "study=null: unknown; valid: few_demos"),
+        (["study={}"], "study={}: unknown"),
+        (["study.methods=5"], "study.methods=5: needs a mapping"),
+        (["study.methods.mine=5"], "study.methods"),
+        (["study.method=5"], "study.methods"),
+        (["study.methods.pixelwise.lr=1e30"], "lr=1e+30: must be above 0, at most 1"),
         (["study.perturbations=[fog]"], "study.perturbations=fog"),
         (["study.baseline=cnn"], "no method has it"),
         (["+study.methods.mine={encoder: pixelwize}"], "did you mean pixelwise?"),

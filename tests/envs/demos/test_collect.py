@@ -70,7 +70,7 @@ def test_an_expert_that_cannot_slip_says_so(tmp_path: Path, monkeypatch: pytest.
         ("task=pick_at_xy noise=-0.1", "noise=-0.1"),
         ("task=pick_at_xy source=me", "source=me: unknown; valid: expert"),
         ("task=pick_at_xy rendering=slow", "rendering=slow"),
-        ("task=pick_at_xy seed=200000", "seed=200000: demonstrations take seeds 0–99999"),
+        ("task=pick_at_xy seed=200000", "at most 199999; demonstrations take seeds 0–99999"),
         ("task=pick_at_xy seed=100000", "development=true"),
         ("task=pick_at_xy seed=200000 development=true", "others are for evaluation"),
         ("task=pick_at_xy sed=3", "did you mean seed?"),

@@ -13,7 +13,7 @@ from envs.demos import play
 from envs.demos.play import Player, Settings, place_of
 from whatwhere.errors import BadInput
 
-SETTINGS = Settings(out="", clips=7, frames=4, stride=2, seed=0, tasks="pick_at_xy", size=48, rendering="fast", vary=0.5, num_workers=1)
+SETTINGS = Settings(out="", clips=7, frames=4, stride=2, seed=0, tasks=("pick_at_xy",), size=48, rendering="fast", vary=0.5, num_workers=1)
 
 
 @pytest.fixture(scope="module")

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from whatwhere.command import command, positive
+from whatwhere.command import command
 from whatwhere.errors import BadInput
 from whatwhere.files import write_text
+from whatwhere.kinds import OneOf, OutputFolder, Range, Seed, Text
+from whatwhere.options import options
 
 
-@dataclass(frozen=True)
+@options
 class Settings:
-    name: str = "world"
-    times: int = 1
-    pause_s: float = 0.0
-    style: Literal["plain", "loud"] = "plain"
-    out: str | None = None
-    seeds: tuple[int, ...] = (0, 1)
-    video: int | str = 3
+    name: Annotated[str, Text("whom to greet", most=10_000)] = "world"
+    times: Annotated[int, Range(1, 1_000_000)] = 1
+    pause_s: Annotated[float, Range(0, 60)] = 0.0
+    style: Annotated[str, OneOf("plain", "loud")] = "plain"
+    out: OutputFolder | None = None
+    seeds: tuple[Seed, ...] = (0, 1)
+    video: Annotated[int, Range(0, 100)] | Annotated[str, OneOf("failures")] = 3
     child: bool = False
 
     def __post_init__(self) -> None:
-        positive("times", self.times)
         if not self.name:
             raise BadInput("name=: somebody must be greeted")
 

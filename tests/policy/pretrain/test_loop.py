@@ -250,7 +250,9 @@ def test_epochs_are_counted_in_clips(data: Path, tmp_path: Path) -> None:
     ("change", "said"),
     [
         ({"objective": "video"}, "objective=video: unknown; valid: "),
-        ({"+objective.hiden": 0.5}, "objective.hiden: no such setting of video_prediction"),
+        ({"objective.hiden": 0.5}, "objective.hiden: no such option"),
+        ({"objective.hidden": 1.5}, "objective.hidden=1.5: must be at least 0, at most 1"),
+        ({"objective.image_encoder": "x" * 200}, "objective.image_encoder"),
         ({"preset": "full"}, "preset=full: unknown; valid: full_scale"),
         ({"micro_batches": 3}, "micro_batches=3: must divide batch=4"),
         ({"crop": "[0.5]"}, "crop="),
@@ -273,4 +275,4 @@ def test_every_objective_has_its_settings() -> None:
     for name in OBJECTIVES:
         settings = parse("policy.conf", "pretrain", Settings, [f"objective={name}", "data=/tmp", "dim=64", "depth=1", "heads=2"])
         objective = loop.build(settings, 32)
-        assert settings.objective["name"] == name and isinstance(objective.streams, TwoStreamEncoder) and objective.fusion is not None
+        assert settings.objective.name == name and isinstance(objective.streams, TwoStreamEncoder) and objective.fusion is not None

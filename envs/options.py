@@ -1,0 +1,21 @@
+"""What options of tasks, pictures and demonstrations may be, for the settings of every command that has them. Imports no simulator."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from envs.catalogue import LARGEST_PICTURE, PERTURBATIONS, RENDERINGS, TASKS, check_task
+from envs.foreign.names import WAYS, check_place
+from whatwhere.kinds import Checked, Length, OneOf, Range, Text
+
+Task = Annotated[str, Checked(check_task, f"{', '.join(TASKS)}, {WAYS}")]
+OurTask = Annotated[str, OneOf(TASKS)]
+Expert = Annotated[str, Checked(check_place, "module:Class")]
+Rendering = Annotated[str, OneOf(RENDERINGS)]
+Perturbation = Annotated[str, OneOf(PERTURBATIONS)]
+Pixels = Annotated[int, Range(16, LARGEST_PICTURE)]
+ScaledPixels = Annotated[int, Range(16, 1024)]  # of pictures that no task draws
+FramesApart = Annotated[int, Range(1, 1000)]  # control steps
+Horizon = Annotated[int, Range(1, 1_000_000)]  # control steps
+Noise = Annotated[float, Range(0, 10)]  # of an action, whose numbers lie in [-1, 1]
+Names = Annotated[tuple[Annotated[str, Text("a name", 200)], ...], Length(1, 100)]  # of cameras, or of observations

@@ -1,0 +1,16 @@
+"""What options of tasks and pictures may be, as `envs.options` says it: `envs` brings gymnasium, and commands that only read rows start without it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from whatwhere.kinds import Like
+
+TASKS = "pick_at_xy, place_left_of, stack_centered, navigate_to"
+
+Task = Annotated[str, Like("envs.options:Task", f"{TASKS}, robosuite/NAME, gymnasium/ID, module:Class")]
+OurTask = Annotated[str, Like("envs.options:OurTask", TASKS.replace(", nav", " or nav"))]
+Expert = Annotated[str, Like("envs.options:Expert", "module:Class")]
+Rendering = Annotated[str, Like("envs.options:Rendering", "fast or exact")]
+Perturbation = Annotated[str, Like("envs.options:Perturbation", "light, camera or distractors")]
+Pixels = Annotated[int, Like("envs.options:Pixels", "at least 16, at most 480")]

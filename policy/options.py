@@ -1,0 +1,25 @@
+"""What options of networks and of their training may be, for the settings of every command that has them. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from policy.encoders import ENCODERS
+from policy.fusion import FUSIONS
+from policy.inference import EXPORTED, INFERENCES, check_inference
+from whatwhere.kinds import Checked, OneOf, Range, Text
+
+TaskName = Annotated[str, Text("the name of a task", 200)]
+Encoder = Annotated[str, OneOf(ENCODERS)]
+Fusion = Annotated[str, OneOf(FUSIONS)]
+Sharing = Annotated[str, OneOf("separate", "shared")]
+Precision = Annotated[str, OneOf("auto", "fp32", "bf16")]
+Device = Annotated[str, Text("auto, cpu, cuda, cuda:0, …", 20, r"auto|cpu|cuda(:\d{1,2})?")]
+Inference = Annotated[str, Checked(check_inference, f"auto, {', '.join(INFERENCES)} or FILE{EXPORTED}")]
+Threads = Annotated[int, Range(0, 1024)]
+Batch = Annotated[int, Range(1, 16_384)]
+LearningRate = Annotated[float, Range(0, 1, above=True)]
+WeightDecay = Annotated[float, Range(0, 1)]
+Dropout = Annotated[float, Range(0, 1, below=True)]
+HeldOutShare = Annotated[float, Range(0, 1, above=True, below=True)]
+ChunkLength = Annotated[int, Range(1, 1000)]  # actions

@@ -1,0 +1,118 @@
+"""Sweeps (`-m`) and what else is Hydra's own work: its launchers, its sweepers, and printing what a configuration is."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import math
+import multiprocessing
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from whatwhere.disk import why_not_writable
+from whatwhere.errors import BadInput
+from whatwhere.flags import Words, is_hydras
+from whatwhere.hints import hints_of
+from whatwhere.kinds import OutputFolder
+from whatwhere.overrides import choices, override
+from whatwhere.reading import check
+from whatwhere.settings import composed, first_line, groups_of, typed
+
+T = TypeVar("T")
+
+OWN = {  # Hydra's own folders and logs: a command's `out=` is the only place it writes to
+    "hydra.run.dir": ".",
+    "hydra.output_subdir": "null",
+    "hydra.sweep.dir": "outputs/sweeps",
+    "hydra.sweep.subdir": "${hydra.job.num}",
+    "hydra/job_logging": "stdout",
+}
+PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+CHECKED_JOBS = 200  # jobs of a sweep that are looked at before the first starts (~ 20 ms each)
+MOST_JOBS = 10_000
+
+
+def sweep(config_module: str, config_name: str, settings: type[T], main: Callable[[T], object], words: Words) -> None:
+    """Runs `main` for every combination of the values. Raises BadInput, before any job starts where possible."""
+    hints = hints_of(settings)
+    config_dir = words.flags.get("--config-dir")
+    groups = groups_of(config_module, hints, config_dir)
+    every = [choices(argument, hints, groups) for argument in words.options]
+    if math.prod(map(len, every)) > MOST_JOBS:
+        raise BadInput(f"{' '.join(words.options)}: more than {MOST_JOBS} jobs")
+    own = [argument for argument in words.options if not is_hydras(argument)]
+    jobs = itertools.product(*(each for each, argument in zip(every, words.options, strict=True) if argument in own))
+    for job_overrides in itertools.islice(jobs, CHECKED_JOBS):
+        composed(config_module, config_name, settings, job_overrides, config_dir)
+    joined = [f"{each[0].partition('=')[0]}={','.join(one.partition('=')[2] for one in each)}" for each in every]
+
+    def job(config: Any) -> None:
+        from omegaconf import OmegaConf
+
+        if multiprocessing.get_start_method(allow_none=True) == "loky":  # joblib's workers name a way that their own children do not know
+            multiprocessing.set_start_method("spawn", force=True)
+        main(typed(settings, OmegaConf.to_container(config, resolve=True)))  # type: ignore[arg-type]
+
+    _hydra(config_module, config_name, job, joined, words)
+
+
+def show(config_module: str, config_name: str, settings: type[T], main: Callable[[T], object], words: Words) -> None:
+    """What `--cfg` and Hydra's other printing flags print. Raises BadInput."""
+    hints = hints_of(settings)
+    groups = groups_of(config_module, hints, words.flags.get("--config-dir"))
+    overrides = [override(argument, hints, groups) for argument in words.options]
+    try:
+        _hydra(config_module, config_name, main, overrides, words)
+    except SystemExit as error:  # Hydra has said why
+        raise SystemExit(2 if error.code else 0) from None
+
+
+def _hydra(config_module: str, config_name: str, job: Callable[[Any], object], overrides: Sequence[str], words: Words) -> None:
+    import hydra
+
+    given = dict(argument.lstrip("+").split("=", 1) for argument in overrides)
+    for place in PLACES:
+        if place in given:
+            check(place, given[place], OutputFolder)
+    flags = [flag if word is None else f"{flag}={word}" for flag, word in words.flags.items()]
+    logging.raiseExceptions = False  # where nothing can be printed: Hydra's own lines fail without a traceback each
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise rather than print and exit 1
+    before = sys.argv[1:]
+    with tempfile.TemporaryDirectory(prefix="whatwhere-") as elsewhere:
+        places = {"hydra.sweep.dir": elsewhere} if "--multirun" in words.flags and why_not_writable(OWN["hydra.sweep.dir"]) else {}  # out= may well be writable
+        own = [f"{key}={value}" for key, value in {**OWN, **places, "hydra.job.name": config_name}.items() if key not in given]
+        sys.argv[1:] = [*overrides, *own, *flags]
+        with _as_bad_input([*words.options, *flags]):
+            try:
+                hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
+            finally:
+                sys.argv[1:] = before
+
+
+@contextlib.contextmanager
+def _as_bad_input(words: Sequence[str]) -> Iterator[None]:
+    """What Hydra says of the words that it was given, as BadInput."""
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise BadInput(f"{' '.join(words)}: {first_line(error)}") from None
+    except Exception as error:
+        if any(is_hydras(word) for word in words) and not _is_of_a_job(error):  # about its own options Hydra raises whatever comes
+            raise BadInput(f"{' '.join(words)}: {first_line(error)}") from None
+        raise
+
+
+def _is_of_a_job(error: BaseException) -> bool:
+    """Whether an error was raised by a job, here or in another process, and not by what Hydra does before and after."""
+    from hydra.core.utils import JobReturn
+
+    passed_on: Any = JobReturn.return_value
+    return passed_on.fget.__code__ in [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
