@@ -83,7 +83,7 @@ def _write(space: Instruction, index: int, value: str, shared_memory: Any) -> No
 
 
 @read_from_shared_memory.register(Instruction)
-def _read(space: Instruction, shared_memory: Any, n: int = 1) -> SharedTexts:
+def _read(space: Instruction, shared_memory: Any, n: int = 1) -> Any:
     return SharedTexts(np.frombuffer(shared_memory.get_obj(), np.int32).reshape(n, LONGEST))
 
 

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from whatwhere.command import command
 from whatwhere.errors import BadInput
-from whatwhere.files import inside
 from whatwhere.kinds import OutputFile
 from whatwhere.options import options
 from whatwhere.versions import MUJOCO, ROBOSUITE, installed
@@ -195,7 +194,7 @@ def checkpoints(_: Settings) -> Iterator[Finding]:
         try:
             names = read_manifest(root)["checkpoints"]
             for name in names:
-                verify(inside(root, name))
+                verify(root / name)
         except BadInput as error:
             yield Finding("checkpoints", str(error), f"get the files again (git restore {root}), or train with python -m policy.finetune", True)
             continue

@@ -38,8 +38,13 @@ class StreamsConfig:
         for name, most in (("patch", 64), ("dim", 4096), ("depth", 64), ("heads", 64)):
             _within(f"streams.{name}", getattr(self, name), most)
         choose("streams.stem", self.stem, ("conv", "patch"))
-        if (weights := 24 * self.depth * self.dim**2) > MOST_WEIGHTS:  # of the blocks of both
-            raise BadInput(f"streams.depth={self.depth}, streams.dim={self.dim}: make {weights:.1e} weights; at most {MOST_WEIGHTS:.0e}")
+        if self.block_weights > MOST_WEIGHTS:
+            raise BadInput(f"streams.depth={self.depth}, streams.dim={self.dim}: make {self.block_weights:.1e} weights; at most {MOST_WEIGHTS:.0e}")
+
+    @property
+    def block_weights(self) -> int:
+        """The weights of the matrices in the blocks of both."""
+        return 24 * self.depth * self.dim**2
 
 
 @dataclass(frozen=True)

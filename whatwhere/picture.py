@@ -31,6 +31,7 @@ WIDEST = 64  # long side over short side
 BACKGROUND = (255, 255, 255)  # behind what is transparent
 SUBFILE, NO_PAGE = 254, 1 | 4  # of a TIFF: smaller copies and masks of other pages
 BITS, PHOTOMETRIC, WHITE_IS_ZERO = 258, 262, 0  # of a TIFF
+ROWS_AT_ONCE = 256
 DEEP = ("I", "F")  # how the names of modes with more than 8 bits begin
 DELAY_S, LEAST_DELAY_S = 0.1, 0.01  # of a frame that names none or, as browsers have it, next to none
 DAMAGE = (OSError, ValueError, SyntaxError, EOFError, IndexError, KeyError, TypeError, OverflowError, MemoryError, struct.error, Image.DecompressionBombError)
@@ -153,15 +154,15 @@ def _eight_bits(image: Any, file: Path | BinaryIO, white: float | None) -> Any:
             return Image.merge("LA", (Image.fromarray(levels), Image.fromarray(np.where(see_through, 0, 255).astype(np.uint8))))
         return Image.fromarray(levels)
     if image.format in ("PNG", "TIFF") and ";16" in raw and image.mode != "CMYK":
-        numbers = _sixteen_bits(file)  # (h, w, 4)
+        numbers = _sixteen_bits(file)  # (h, w, 3 or 4)
         levels = _levels(numbers[..., :3], image, file, white)
-        return Image.fromarray(np.concatenate([levels, (numbers[..., 3:] >> 8).astype(np.uint8)], axis=2), "RGBA")
+        return Image.fromarray(np.concatenate([levels, (numbers[..., 3:] >> 8).astype(np.uint8)], axis=2))
     image.load()
     return image
 
 
 def _sixteen_bits(file: Path | BinaryIO) -> np.ndarray:
-    """A picture of 16-bit colours: uint16 (h, w, 4)."""
+    """A picture of 16-bit colours: uint16 (h, w, 3), or (h, w, 4) where it may be transparent."""
     import av
     import av.error
 
@@ -170,7 +171,8 @@ def _sixteen_bits(file: Path | BinaryIO) -> np.ndarray:
     try:
         options = {"format_whitelist": "png_pipe,tiff_pipe", "protocol_whitelist": "file"}
         with av.open(str(file) if isinstance(file, Path) else file, mode="r", options=options) as container:
-            return next(container.decode(video=0)).reformat(format="rgba64le").to_ndarray()
+            frame: Any = next(container.decode(video=0))
+            return frame.to_ndarray(format="rgba64le" if any(part.is_alpha for part in frame.format.components) else "rgb48le")
     except (av.error.FFmpegError, StopIteration) as error:
         raise Unreadable(f"16 bits a colour that cannot be decoded ({error})") from None
 
@@ -181,7 +183,11 @@ def _levels(numbers: np.ndarray, image: Any, file: Path | BinaryIO, white: float
     if not np.isfinite(most) or not np.isfinite(least) or least < 0:
         raise Unreadable(f"numbers from {least:g} to {most:g}: negative or not finite, so no picture")
     top = white if white is not None else _white(numbers, float(most), image, file)
-    return (np.minimum(numbers / np.float32(top), 1) * 255 + 0.5).astype(np.uint8)
+    levels = np.empty(numbers.shape, np.uint8)
+    for start in range(0, len(numbers), ROWS_AT_ONCE):  # a large picture as floats would take several times its memory
+        rows = slice(start, start + ROWS_AT_ONCE)
+        levels[rows] = np.minimum(numbers[rows] / np.float32(top), 1) * 255 + 0.5
+    return levels
 
 
 def _white(numbers: np.ndarray, most: float, image: Any, file: Path | BinaryIO) -> float:

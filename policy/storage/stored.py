@@ -7,15 +7,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from os.path import lexists
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from policy.config import PolicyConfig
+from policy.config import PolicyConfig, StreamsConfig
 from policy.storage import FORMAT
-from policy.storage.tensorfile import CONFIG, MODEL, check_file, check_tensors
+from policy.storage.tensorfile import CONFIG, MODEL, check_file, check_tensors, read_header
 from whatwhere.errors import BadInput, did_you_mean, shown
 from whatwhere.files import inside, path_name, read_json, sha256, write_json
 
@@ -80,7 +81,7 @@ def find(task: str, encoder: str) -> str:
             continue
         for one_task, encoders in read_manifest(root)["defaults"].items():
             for one_encoder, name in encoders.items():
-                if lexists(inside(root, name) / CONFIG):
+                if lexists(root / name / CONFIG):
                     known.add(f"{one_task}/{one_encoder}")
                     if (one_task, one_encoder) == (task, encoder):
                         return name
@@ -94,7 +95,7 @@ def default_streams() -> Path:
         if lexists(root / MANIFEST):
             manifest = read_manifest(root)
             entry = manifest["streams"].get(manifest.get("default_streams") or "")
-            if entry and lexists(inside(root, entry["folder"]) / CONFIG):
+            if entry and lexists(root / entry["folder"] / CONFIG):
                 return root / entry["folder"]
     raise BadInput("streams: none shipped; give streams=FOLDER (from python -m policy.pretrain) or streams=random")
 
@@ -103,7 +104,15 @@ def read_streams(folder: Path) -> Streams:
     """The record of the pre-trained streams in `folder` (`size`, `frame_gap`, `streams`, `training`, `sha256`), whose file was found whole. Raises BadInput."""
     record = streams_record(folder)
     check_tensors(folder / MODEL, {"sha256": record["sha256"]}, record["tensors"])
+    _check_size(str(folder / CONFIG), StreamsConfig(**record["streams"]), folder / MODEL)
     return record
+
+
+def _check_size(where: str, streams: StreamsConfig, file: Path) -> None:
+    """Raises BadInput, before torch is imported, for streams of more weights than their file holds."""
+    held = sum(map(math.prod, read_header(file).values()))
+    if streams.block_weights > held:
+        raise BadInput(f"{where}: streams.depth={streams.depth}, streams.dim={streams.dim}: have {streams.block_weights} weights, the file holds {held}")
 
 
 def streams_record(folder: Path) -> Streams:
@@ -116,10 +125,14 @@ def streams_record(folder: Path) -> Streams:
 
 
 def read_manifest(root: Path) -> Manifest:
-    """Raises BadInput unless it is a manifest of this format."""
+    """Raises BadInput unless it is a manifest of this format, which names nothing outside its folder."""
     from policy.storage.records import Manifest
 
-    return read_json(root / MANIFEST, Manifest)
+    manifest: Manifest = read_json(root / MANIFEST, Manifest)
+    names = [name for encoders in manifest["defaults"].values() for name in encoders.values()]
+    for name in (*names, *manifest["checkpoints"], *(entry["folder"] for entry in manifest["streams"].values())):
+        inside(root, name)
+    return manifest
 
 
 def verify(name_or_folder: str | os.PathLike[str]) -> Stored:
@@ -133,7 +146,10 @@ def verify(name_or_folder: str | os.PathLike[str]) -> Stored:
         raise BadInput(f"{folder / CONFIG}: names no {MODEL} under files")
     check_tensors(folder / MODEL, model, config["tensors"])
     digest = config.get("streams_sha256")
-    return Stored(folder, config, policy, folder / MODEL, model["sha256"], None if digest is None else verify_streams(digest, folder))
+    streams = None if digest is None else verify_streams(digest, folder)
+    if policy.uses_streams:
+        _check_size(f"{folder / CONFIG}: policy", policy.streams, folder / MODEL if streams is None else streams)
+    return Stored(folder, config, policy, folder / MODEL, model["sha256"], streams)
 
 
 def read_config(folder: Path) -> Config:

@@ -95,7 +95,7 @@ class Busy(Reach):
             "bright": spaces.Box(0, 1, (32, 40, 3), np.float32),
             "mission": spaces.Text(20),
         }
-        self.observation_space = spaces.Dict({**self.observation_space.spaces, **more})
+        self.observation_space = spaces.Dict({**self.observation_space.spaces, **more})  # type: ignore[attr-defined]
 
     def seen(self) -> dict[str, Any]:
         half = np.zeros((64, 64), np.float32)
