@@ -69,8 +69,9 @@ def _ways() -> list[Figure]:
     with tempfile.TemporaryDirectory() as folder:
         names = {name: name for name in INFERENCES}
         if all(importlib.util.find_spec(name) for name in OnnxFile.needs):
-            names["onnx"] = str(Path(folder) / "policy.onnx")
-            _run("policy.export", f"checkpoint={CHECKPOINT}", f"out={names['onnx']}")
+            names |= {name: str(Path(folder) / f"{name}.onnx") for name in ("onnx", "onnx_int8")}
+            for name in ("onnx", "onnx_int8"):
+                _run("policy.export", f"checkpoint={CHECKPOINT}", f"int8={name == 'onnx_int8'}", f"out={names[name]}")
         command = [sys.executable, "-m", "eval.benches.policy", *names.values()]
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     ms = dict(zip(names, told["ms"], strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# "module:class" of each kind of file: `write(program, path, about)`, and an instance runs the file
+# "module:class" of each kind of file: `write(program, path, about, int8)`, and an instance runs the file
 FORMATS: dict[str, str] = {
     "onnx": "policy.export.onnx_file:OnnxFile",
     "torch": "policy.export.torch_file:TorchFile",

@@ -1,6 +1,6 @@
 """Writes a policy as one file that runs without this package, for a robot's computer, and a JSON that says how to use it.
 
-The file is asked beside the original before it gets its name: the actions must agree to 0.0001. docs/export.md
+The file is asked beside the original before it gets its name: the actions must agree to 0.0001 (int8: 0.1). docs/export.md
 """
 
 from __future__ import annotations
@@ -33,11 +33,14 @@ class Settings:
 
     checkpoint: InputPath | None
     to: Annotated[str, OneOf(FORMATS)]
+    int8: bool
     out: Annotated[str, Place("a folder or a file", "either")] | None
     demos: InputPath | None
     observations: Annotated[int, Range(1, 10_000)]
 
     def __post_init__(self) -> None:
+        if self.int8 and not named("to", self.to, FORMATS).int8:
+            raise BadInput(f"int8=true: not with to={self.to}; leave it out, or use to=onnx")
         if not self.checkpoint:
             raise BadInput("checkpoint: missing; give checkpoint=NAME (pick_at_xy/pixelwise) or the folder of a trained policy")
 
@@ -58,7 +61,7 @@ def main(settings: Settings) -> None:
 
 def place(settings: Settings, stored: Stored, suffix: str) -> Path:
     """The file's path: `out` itself if it ends as such files do, else a file in the folder `out`. Raises BadInput."""
-    default = Path("outputs/export") / "_".join((path_name(stored.config["task"]), stored.policy.encoder, stored.sha256[:8]))
+    default = Path("outputs/export") / "_".join((path_name(stored.config["task"]), stored.policy.encoder, stored.sha256[:8], *["int8"] * settings.int8))
     out = Path(settings.out or default)
     path = out if out.suffix == suffix else out / f"{NAME}{suffix}"
     if path.is_dir():
@@ -79,7 +82,7 @@ def export(settings: Settings, stored: Stored, kind: Any, path: Path, demos: Dem
 
     from policy.agent import Agent
     from policy.export.about import about
-    from policy.export.check import BOUND, largest_difference
+    from policy.export.check import BOUND, BOUND_INT8, largest_difference
     from policy.export.graph import output_shapes, traced
     from policy.export.record import record_path
     from policy.storage.checkpoint import load
@@ -90,18 +93,20 @@ def export(settings: Settings, stored: Stored, kind: Any, path: Path, demos: Dem
     observations = list(_observations(settings, loaded, demos))
     print(f"{settings.checkpoint} → {path}: about a minute", flush=True)
     program = traced(loaded.policy, loaded.normalisation)
-    told = about(loaded, str(settings.checkpoint), output_shapes(program), kind.needs)
+    bound = BOUND_INT8 if settings.int8 else BOUND
+    told = about(loaded, str(settings.checkpoint), output_shapes(program), kind.needs) | {"weights": "int8" if settings.int8 else "float32"}
     with atomic(path) as temporary:
-        kind.write(program, temporary, told)
+        kind.write(program, temporary, told, settings.int8)
         difference = largest_difference(agent, kind(temporary), observations)
-        if not difference <= BOUND:
-            raise Failed(f"{path}: not written: its actions differ from the checkpoint's by {difference:.2g}, more than {BOUND:g}")
-        told["file"] = {"name": path.name, "bytes": temporary.stat().st_size, "sha256": sha256(temporary)}
+        if not difference <= bound:
+            raise Failed(f"{path}: not written: its actions differ from the checkpoint's by {difference:.2g}, more than {bound:g}")
+        size = temporary.stat().st_size
+        told["file"] = {"name": path.name, "bytes": size, "sha256": sha256(temporary)}
     of = "recorded" if demos is not None else "random"
-    told["check"] = {"observations": len(observations), "of": of, "largest_difference": difference, "bound": BOUND}
+    told["check"] = {"observations": len(observations), "of": of, "largest_difference": difference, "bound": bound}
     told["check"]["runtime"] = f"{kind.runtime} {installed(kind.runtime)}"
     write_json(record_path(path), told)
-    print(f"{path}: {told['file']['bytes'] / 1e6:.1f} MB; on {len(observations)} {of} observations its actions differ by at most {difference:.1e}")
+    print(f"{path}: {size / 1e6:.1f} MB; on {len(observations)} {of} observations its actions differ by at most {difference:.1e}")
     print(f"{record_path(path)}: what goes in and what comes out")
 
 

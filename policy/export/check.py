@@ -15,6 +15,7 @@ from policy.transforms import Affine
 from whatwhere.errors import BadInput
 
 BOUND = 1e-4  # on each number of an action, whose range is 2; sums in another order differ by some 1e-6
+BOUND_INT8 = 0.1  # the shipped policies differ by 0.01 to 0.07 on noise, and succeed as often (docs/lab.md)
 INSTRUCTION = "pick up the red cube"  # with random observations
 
 Observation = dict[str, Any]

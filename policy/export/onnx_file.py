@@ -24,6 +24,7 @@ class OnnxFile:
     suffix: ClassVar[str] = ".onnx"
     needs: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")  # to write it and to check it
     runtime: ClassVar[str] = "onnxruntime"
+    int8: ClassVar[bool] = True  # whether `write` can
 
     def __init__(self, path: str | Path) -> None:
         import onnxruntime
@@ -36,8 +37,8 @@ class OnnxFile:
         return self.session.run(None, dict(zip(INPUTS, observation, strict=True)))
 
     @staticmethod
-    def write(program: ExportedProgram, path: Path, about: dict[str, Any]) -> None:
-        """Writes `path`, with `about` in its metadata as JSON."""
+    def write(program: ExportedProgram, path: Path, about: dict[str, Any], int8: bool) -> None:
+        """Writes `path`, with `about` in its metadata as JSON. `int8`: linear layers multiply whole numbers of 8 bits."""
         import torch
 
         outputs = OUTPUTS[: len(program.graph_signature.user_outputs)]
@@ -45,7 +46,13 @@ class OnnxFile:
             done = torch.onnx.export(program, dynamo=True, input_names=INPUTS, output_names=outputs, external_data=False, verbose=False)
         assert done is not None
         done.model.metadata_props["whatwhere"] = json.dumps(about, ensure_ascii=False)
-        path.write_bytes(done.model_proto.SerializeToString())
+        if not int8:
+            path.write_bytes(done.model_proto.SerializeToString())
+            return
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        with _quiet():
+            quantize_dynamic(done.model_proto, path, ["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
 
 
 @contextlib.contextmanager

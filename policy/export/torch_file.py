@@ -19,6 +19,7 @@ class TorchFile:
     suffix: ClassVar[str] = ".pt2"
     needs: ClassVar[tuple[str, ...]] = ("torch",)
     runtime: ClassVar[str] = "torch"
+    int8: ClassVar[bool] = False
 
     def __init__(self, path: str | Path) -> None:
         import torch
@@ -32,10 +33,11 @@ class TorchFile:
             return [value.numpy() for value in self.module(*map(torch.from_numpy, observation))]
 
     @staticmethod
-    def write(program: ExportedProgram, path: Path, about: dict[str, Any]) -> None:
+    def write(program: ExportedProgram, path: Path, about: dict[str, Any], int8: bool) -> None:
         """Writes `path`, with `about` inside it as JSON (`extra_files`)."""
         import torch
 
+        assert not int8
         program.example_inputs = None  # type: ignore[assignment]  # these would be stored as a pickle; all else is plain bytes and JSON
         whole = io.BytesIO()
         torch.export.save(program, whole, extra_files={"whatwhere.json": json.dumps(about, ensure_ascii=False)})

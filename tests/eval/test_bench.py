@@ -50,14 +50,14 @@ def test_a_missed_bar_is_exit_code_1_and_is_written(monkeypatch, tmp_path) -> No
 
 def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
     """With made-up times: what is printed and which bar holds."""
-    told = {"ms": [20.0, 8.0, 12.0], "auto": "bf16", "execute": 1}
+    told = {"ms": [20.0, 8.0, 12.0, 9.0], "auto": "bf16", "execute": 1}
     asked = []
     monkeypatch.setattr(bench_policy, "_run", lambda *words: asked.append(words))
     monkeypatch.setattr(bench_policy.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(bench_policy.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=json.dumps(told)))
     figures = {figure.name: figure for figure in bench_policy._ways()}
-    assert asked and asked[0][0] == "policy.export"
-    assert [figure.value for figure in figures.values()] == [20.0, 8.0, 12.0, 8.0]
+    assert [words[2] for words in asked] == ["int8=False", "int8=True"]
+    assert [figure.value for figure in figures.values()] == [20.0, 8.0, 12.0, 9.0, 8.0]
     share = figures["a control step's share of it"]
     assert (
         share.passed

@@ -135,6 +135,17 @@ def test_the_exported_file_acts_in_an_agent(checkpoint: Path, tmp_path: Path) ->
         Agent.from_pretrained(checkpoint, "cpu", inference=tmp_path / "nowhere.onnx")
 
 
+def test_int8_is_smaller_and_near(checkpoint: Path, tmp_path: Path) -> None:
+    needs("onnx")
+    for name, word in (("whole", "int8=true"), ("plain", "int8=false")):
+        main(settings(f"checkpoint={checkpoint}", f"out={tmp_path / name}.onnx", "observations=8", word))
+    assert (tmp_path / "whole.onnx").stat().st_size < 0.5 * (tmp_path / "plain.onnx").stat().st_size
+    about = json.loads((tmp_path / "whole.onnx.json").read_text())
+    assert about["weights"] == "int8" and 1e-4 < about["check"]["largest_difference"] <= about["check"]["bound"] == 0.1
+    with pytest.raises(BadInput, match="int8=true: not with to=torch"):
+        settings(f"checkpoint={checkpoint}", "to=torch", "int8=true")
+
+
 def test_the_code_of_the_page_runs_without_torch(checkpoint: Path, tmp_path: Path) -> None:
     needs("onnx")
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/export.md").read_text(encoding="utf-8"), re.DOTALL)
