@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from whatwhere.errors import Failed
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import draft, put
+from whatwhere.look import look
 
 
 class VideoFile:
@@ -104,11 +105,12 @@ def num_frames(path: str | Path) -> int:
     import av.error
 
     try:
+        look(path, "video")
         with av.open(str(path), format="mp4") as container:
             if not container.streams.video:
                 return 0
             stream = container.streams.video[0]
             found = sum(packet.size > 0 and not packet.is_corrupt for packet in container.demux(stream))
             return found if found == stream.frames else 0
-    except (av.error.FFmpegError, ValueError):
+    except (BadInput, av.error.FFmpegError, ValueError):
         return 0

@@ -16,6 +16,7 @@ from envs.demos.formats import open_source
 from envs.demos.journal import read as read_journal
 from envs.foreign.names import check_foreign
 from envs.teleop.file import CommandFile
+from envs.video import num_frames
 from eval.reports.tables import rewrite_block
 from eval.results import load as load_results
 from policy.pretrain.footage import Play
@@ -107,6 +108,13 @@ def test_odd_files_are_refused_at_once(tmp_path: Path, kind: str) -> None:
             reader(good)
         assert time.monotonic() - begin < 5, odd
         assert Path(name).name in str(refused.value) and "\n" not in str(refused.value), f"{odd}: {refused.value}"
+
+
+def test_what_is_no_video_is_recorded_anew(tmp_path: Path) -> None:
+    for odd, (put, _) in NOT_READ.items():
+        put(tmp_path / f"{odd}.mp4")
+        begin = time.monotonic()
+        assert num_frames(tmp_path / f"{odd}.mp4") == 0 and time.monotonic() - begin < 5
 
 
 def test_a_module_of_ones_own_that_is_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from envs.video import VideoFile
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
 from eval.observers.trajectory import TrajectoryObserver
@@ -124,6 +125,9 @@ def test_rows_of_a_player(tmp_path):
     assert player.is_done(row | {"episode": 12}), "only the first two are recorded"
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos" / "episode_10.mp4").touch()
+    assert not player.is_done(row | {"video": "videos/episode_10.mp4"}), "its video does not open"
+    with VideoFile(tmp_path / "videos" / "episode_10.mp4", 16, 16, 20, []) as video:
+        video.write(np.zeros((2, 16, 16, 3), np.uint8))
     assert player.is_done(row | {"video": "videos/episode_10.mp4"})
     failures = Player("fake", "random", 5, out=str(tmp_path), video="failures")
     assert failures.is_done(row | {"success": True})
