@@ -32,12 +32,14 @@ def make(
     horizon: int | None = None,
     cameras: Sequence[str] | None = None,
     perturbation: str | None = None,
+    origin: dict[str, Any] | None = None,
 ) -> TaskEnv:
     """One environment of `task`: a name in `TASKS`, or one from elsewhere (`envs.foreign`).
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
     observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn anew
-    for every episode (`envs.looks`). Raises BadInput.
+    for every episode (`envs.looks`); `origin`: what demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`).
+    Raises BadInput.
     """
     check_task(task)
     check_simulator()
@@ -49,12 +51,14 @@ def make(
     if is_gymnasium(task):
         if perturbation is not None:
             raise BadInput(f"perturbation={perturbation}: a gymnasium environment cannot be perturbed; leave it out")
+        if origin:
+            raise BadInput(f"task={task}: origin: a gymnasium environment takes nothing over, found {origin!r:.80}")
         from envs.foreign.gymnasium_env import GymnasiumEnv
 
         return GymnasiumEnv(task, **options)
     from envs.robosuite_env import RobosuiteEnv
 
-    return RobosuiteEnv(task, **options, perturbation=perturbation)
+    return RobosuiteEnv(task, **options, perturbation=perturbation, origin=origin)
 
 
 def task_class(task: str) -> Any:

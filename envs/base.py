@@ -41,7 +41,7 @@ class TaskEnv(gymnasium.Env):
     name: str  # what that one is called where it comes from
     task_version: str
     horizon: int
-    control_hz: int
+    control_hz: float  # control steps a second
     cameras: tuple[str, ...]
     scene_camera: str
     has_joints = True  # whether the state is that of joints: time, positions, velocities (m, rad, s)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import math
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from mujoco import MjData
 
 from envs.base import CONTROL_HZ, START_ATTEMPTS, Info, TaskEnv
-from envs.catalogue import PERTURBATIONS
+from envs.catalogue import PERTURBATIONS, TASKS
+from envs.foreign.control import OWN
+from envs.foreign.origin import Origin
+from envs.foreign.scaled import scaled_to
 from envs.looks import Looks
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
 from whatwhere.errors import BadInput, choose
+from whatwhere.schema import made
 
 PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_camera_obs": False, "hard_reset": False, "renderer": "mujoco", "ignore_done": True}
 
@@ -24,18 +30,20 @@ PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_cam
 class RobosuiteEnv(TaskEnv):
     """One environment of a task that is a robosuite environment: one of ours, or one that `envs.foreign` has adopted."""
 
-    def __init__(self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, perturbation: str | None, **options: Any) -> None:
+    def __init__(self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, perturbation: str | None, origin: Any, **options: Any) -> None:
         """What `envs.make` describes; the defaults are there. Raises BadInput."""
         super().__init__(task, horizon=horizon, **options)
+        taken = made(origin or {}, Origin, f"task={task}: origin")
         prepare_gl()
         from envs.tasks import task_class  # imports robosuite, which loads the back-end that MUJOCO_GL names
 
         robosuite_class = task_class(task)
         self.perturbation = _possible(task, robosuite_class, perturbation)
         strangers = {"strangers": True} if perturbation == "distractors" else {}
-        self.simulation = robosuite_class(control_freq=CONTROL_HZ, **PHYSICS_ONLY, **strangers)
-        self.name, self.task_version, self.control_hz = robosuite_class.__name__, str(robosuite_class.version), CONTROL_HZ
-        self.horizon = horizon or robosuite_class.default_horizon
+        self.control_hz, self._drawn, self._told = taken.control.hz, taken.drawn or (self.size, self.size), taken.instruction
+        self.simulation = robosuite_class(control_freq=self.control_hz, **PHYSICS_ONLY, **strangers, **_taken_over(task, taken))
+        self.name, self.task_version = robosuite_class.__name__, str(robosuite_class.version)
+        self.horizon = horizon or math.ceil(robosuite_class.default_horizon * self.control_hz / CONTROL_HZ)  # the same seconds
         self._physics = Physics(self.simulation)
         self._model, self._data = self._physics.model, self._physics.data
         self.scene_camera = self.simulation.scene_camera
@@ -51,7 +59,7 @@ class RobosuiteEnv(TaskEnv):
 
     @property
     def instruction(self) -> str:
-        return self.simulation.instruction
+        return self._told or self.simulation.instruction
 
     # ---- episodes
 
@@ -156,7 +164,7 @@ class RobosuiteEnv(TaskEnv):
 
     def _draw_all(self, qpos: np.ndarray) -> np.ndarray:
         self._sketch.qpos[:] = qpos
-        return np.stack([self._renderer.draw(self._sketch, camera, self.size, self.size) for camera in self.cameras])
+        return scaled_to(np.stack([self._renderer.draw(self._sketch, camera, *self._drawn) for camera in self.cameras]), self.size)
 
     def project(self, camera: str, points_world: np.ndarray, height: int, width: int) -> np.ndarray:
         """Where points (n, 3) in metres are in the present picture of `camera`: (n, 2) column, row; nan behind the camera."""
@@ -171,6 +179,22 @@ class RobosuiteEnv(TaskEnv):
         if self._close_renderer.alive:
             self._close_renderer()
             self.simulation.close()
+
+
+def _taken_over(task: str, origin: Origin) -> dict[str, Any]:
+    """Arguments of the robosuite class. Raises BadInput for robots that robosuite has not, and for a control that is not this task's to change."""
+    from robosuite.models.robots.robot_model import REGISTERED_ROBOTS
+
+    options: dict[str, Any] = {"robots": list(origin.robots)} if origin.robots else {}
+    for name in origin.robots:
+        choose(f"task={task}: origin: robots", name, REGISTERED_ROBOTS)
+    if task in TASKS and (options or origin.control != OWN):
+        raise BadInput(f"task={task}: origin: has its own control and robot, found {origin.as_json()!r:.120}")
+    if replace(origin.control, hz=OWN.hz) != OWN:
+        if several := [name for name in origin.robots if len(REGISTERED_ROBOTS[name].arms) > 1]:
+            raise BadInput(f"task={task}: origin: control: is of one arm, {several[0]} has more")
+        options["controller_configs"] = origin.control.composite()
+    return options
 
 
 def _possible(task: str, robosuite_class: type, perturbation: str | None) -> str | None:

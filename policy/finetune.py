@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 def main(settings: Settings) -> Path:
     """Trains, and returns the checkpoint's folder. Raises BadInput."""
     demos, held_out = check(settings)
+    if reason := demos.attrs.get("no_environment"):
+        print(f"note: eval.run will not be able to score this policy, since no environment here fits its demonstrations: {reason}", flush=True)
     from policy.training.loop import finetune  # torch: nothing that a file can say waits for it
 
     return finetune(settings, demos, held_out)
@@ -47,7 +49,8 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
 
         needed, found = read_streams(Path(settings.streams or default_streams()))["size"], demos.attrs["size"]
         if needed != found:
-            raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; draw them again with envs.demos.render")
+            remedy = "draw them again with envs.demos.render" if "origin" not in demos.attrs else f"convert the file they came in again, with size={needed}"
+            raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; {remedy}")
     return demos, held_out
 
 

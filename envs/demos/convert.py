@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from envs.demos.episodes import Episode
 from envs.demos.formats import FORMATS, Reading, Source, Writing, module_of
 from envs.demos.formats.joined import Joined
+from envs.demos.matching import Matched
 from envs.options import Names, ScaledPixels
 from whatwhere.command import command
 from whatwhere.errors import BadInput
@@ -96,9 +97,11 @@ def content_hash(path: Path) -> str:
 
 def main(settings: Settings) -> None:
     out = Path(settings.out)
-    with Joined(settings.src, settings.reading) as source:
-        first: Any = First(source, settings.n)
+    with Joined(settings.src, settings.reading) as source, Matched(source) as matched:
+        first: Any = First(matched if settings.to == "folder" else source, settings.n)  # a folder is what is learnt from here
         module_of(settings.to).write(out, first, settings.writing, settings.content())
+        for note, count in matched.notes.items():
+            print(f"note: {note} ({count} of {len(first)})")
         print(f"{len(first)} demonstrations in {out} ({settings.to}); look at them with: python -m envs.demos.inspect demos={shlex.quote(str(out))}")
 
 

@@ -73,11 +73,14 @@ def frame_pairs(frames: np.ndarray, gap: int) -> np.ndarray:
 def episode_paths(folder: str | Path) -> list[Path]:
     """The files `episode_<i>.hdf5` of a folder in order of i. Raises BadInput if the folder is missing or has none."""
     folder = Path(folder)
+    remedy = f"make a folder of it: python -m envs.demos.convert src={folder} out=FOLDER to=folder"
+    if folder.is_file():
+        raise BadInput(f"{folder}: is a file, needed is a folder of episode_<i>.hdf5; {remedy}")
     if not folder.is_dir():
         raise BadInput(f"{folder}: no such folder of demonstrations")
     found = sorted((int(match[1]), path) for path in folder.iterdir() if (match := NAME.fullmatch(path.name)))
     if not found:
-        raise BadInput(f"{folder}: holds no demonstrations (episode_<i>.hdf5)")
+        raise BadInput(f"{folder}: holds no demonstrations (episode_<i>.hdf5){f'; {remedy}' if (folder / 'meta/info.json').exists() else ''}")
     for (one, path), (other, again) in itertools.pairwise(found):
         if one == other:
             raise BadInput(f"{folder}: {path.name} and {again.name} have the same number; rename one of them")

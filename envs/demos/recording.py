@@ -24,7 +24,7 @@ def attrs_of(env: TaskEnv, info: dict[str, Any]) -> dict[str, Any]:
         "size": int(env.size),
         "cameras": list(env.cameras),
         "frame_gap": int(env.frame_gap),
-        "control_hz": int(env.control_hz),
+        "control_hz": env.control_hz,
         "horizon": int(env.horizon),
         "recorded_actions": "corrective (what the source wanted); executed_actions: what was sent to the simulator, noise included",
         "versions": stamp(),

@@ -43,6 +43,9 @@ class Settings(TypedDict):
     noise: NotRequired[Finite | None]
     proprio: NotRequired[list[Name] | None]
     masks: NotRequired[list[Mask] | None]
+    control: NotRequired[Text | None]
+    origin: NotRequired[Parts | None]  # envs.foreign.origin.Origin
+    no_environment: NotRequired[Text]
     position_error_cm: NotRequired[Finite | None]
     arm_goals: NotRequired[list[Annotated[list[Finite], Meta(min_length=9, max_length=9)]] | None]  # step, then the goal
 

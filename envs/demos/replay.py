@@ -88,6 +88,8 @@ def replay(env: TaskEnv, episode: Episode, start: str = "seed") -> Outcome:
 
 def check_named(attrs: dict[str, Any], path: Path, task: str | None) -> None:
     """Raises BadInput unless a demonstration's task can be made: here, and without importing a module that only the file names."""
+    if "no_environment" in attrs:
+        raise BadInput(f"{path}: no environment here fits this demonstration: {attrs['no_environment']}")
     check_task(attrs["task"], f"{path}: task")
     if task not in (None, attrs["task"]):
         raise BadInput(f"task={task}: {path} was recorded in task={attrs['task']}")
@@ -99,7 +101,9 @@ def make_env(attrs: dict[str, Any], path: Path, **changes: Any) -> TaskEnv:
     """The environment that a demonstration was recorded in. Raises BadInput if it is no longer the same task."""
     import envs
 
-    settings = {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | changes
+    settings: dict[str, Any] = (
+        {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | {"origin": attrs.get("origin")} | changes
+    )
     env = envs.make(attrs["task"], **settings)
     if env.task_version != attrs["task_version"]:
         raise BadInput(f"{path}: task_version={attrs['task_version']}, now it is {env.task_version}: another task")

@@ -46,6 +46,7 @@ class Player:
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
+    origin: dict[str, Any] | None = None  # envs.foreign.origin
     out: str = ""
     video: int | str = 0  # the first so many episodes, or "failures"
     first: int = 0
@@ -62,7 +63,7 @@ class Player:
         import envs
 
         options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
-        env = envs.make(self.task, **options, perturbation=self.perturbation)
+        env = envs.make(self.task, **options, perturbation=self.perturbation, origin=self.origin)
         try:
             yield self._play(env, policy)
         finally:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from policy.storage.stored import Stored
 
 DEFAULT_ENCODER = "pixelwise"
+UNKNOWN = "unknown"  # the version of demonstrations that were matched to no task (envs.demos.formats.foreign)
 
 
 def prepare(settings: Settings) -> Player:
@@ -41,6 +42,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
     _check_fit(settings, name, stored, config)
+    origin = _origin(name, training)
     rendering = training.get("rendering", "fast")
     if settings.rendering not in (None, rendering) and "rendering" not in allow:
         raise BadInput(f"rendering={settings.rendering}: {name} was trained on rendering={rendering}; leave it out, or add allow=[rendering] to mix them")
@@ -67,6 +69,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         size=config.size,
         frame_gap=config.frame_gap,
         cameras=config.cameras,
+        origin=origin,
     )
 
 
@@ -79,6 +82,19 @@ def _exported(settings: Settings, stored: Stored) -> str | None:
     from policy.export.record import verified
 
     return f"onnx {verified(settings.inference, stored.sha256)['file']['sha256'][:16]}"
+
+
+def _origin(name: str, training: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the environment takes over of demonstrations that another program recorded. Raises BadInput if they have none here."""
+    if training.get("task_version") == UNKNOWN:
+        reason = training.get("no_environment") or "they were converted by an earlier version of this package; convert and train again"
+        raise BadInput(f"checkpoint={name}: cannot be scored, since no environment here fits its demonstrations: {reason}")
+    if origin := training.get("origin"):
+        from envs.foreign.origin import Origin
+        from whatwhere.schema import made
+
+        made(origin, Origin, f"checkpoint={name}: training.origin")
+    return origin
 
 
 def _streams(training: Mapping[str, Any]) -> str | None:
@@ -130,6 +146,6 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    named = {name: getattr(player, name) for name in ("expert", "perturbation") if getattr(player, name) is not None}
+    named = {name: getattr(player, name) for name in ("expert", "perturbation", "origin") if getattr(player, name) is not None}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

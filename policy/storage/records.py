@@ -60,6 +60,8 @@ class Training(TypedDict, total=False):
     unfreeze: bool
     start_hashes: list[Name]
     demo_starts: list[Start]
+    origin: dict[Name, Any]  # envs.foreign.origin.Origin: what the environment takes over of others' demonstrations
+    no_environment: Text  # why there is none in which it can be scored
 
 
 class Rate(TypedDict):

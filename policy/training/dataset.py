@@ -79,9 +79,9 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
 
 
 def _same(path: Path, known: dict | None, attrs: dict) -> None:
-    for key in ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz"):
-        if known is not None and known[key] != attrs[key]:
-            raise BadInput(f"{path}: {key}={attrs[key]}, but the episodes before it have {key}={known[key]}; do not mix them in one folder")
+    for key in ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "origin"):
+        if known is not None and (known.get(key) or None) != (attrs.get(key) or None):
+            raise BadInput(f"{path}: {key}={attrs.get(key)}, but the episodes before it have {key}={known.get(key)}; do not mix them in one folder")
 
 
 def moved_by(shifts: Int[np.ndarray, "b 2"], size: int) -> Float[np.ndarray, "b 2"]:

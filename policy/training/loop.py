@@ -241,5 +241,12 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "seconds": round(seconds, 1),
         "demos_digest": demos.digest,
         "demo_starts": [list(start) for start in demos.starts],
-        "start_hashes": list(demos.init_hashes),
-    }
+        "start_hashes": [digest for digest in demos.init_hashes if digest != "None"],
+    } | _environment(demos)
+
+
+def _environment(demos: Demos) -> dict[str, Any]:
+    """Of demonstrations that another program recorded: what evaluation has to know of theirs."""
+    if reason := demos.attrs.get("no_environment"):
+        return {"no_environment": reason}
+    return {"origin": demos.attrs["origin"] | {"instruction": demos.instruction}} if "origin" in demos.attrs else {}

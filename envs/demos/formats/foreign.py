@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from envs import TASKS
+from envs.catalogue import TASKS
 from envs.demos.formats import Reading
+from envs.foreign.scaled import scaled_to
 from whatwhere.errors import BadInput
 
 UNKNOWN = "unknown"  # a version that fits no task, so that nothing takes them for our own
 FRAME_GAP = 4  # control steps: as `collect` has it
 
 
-def task_of(reading: Reading, env_name: str) -> str:
+def task_of(reading: Reading, env_name: str, is_robosuite: bool = True) -> str:
     """The task's name here: as chosen, else ours of that robosuite class, else `robosuite/<class>`."""
     ours = {place.partition(":")[2]: name for name, place in TASKS.items()}
-    return reading.task or ours.get(env_name) or f"robosuite/{env_name}"
+    return reading.task or ours.get(env_name) or (f"robosuite/{env_name}" if is_robosuite else UNKNOWN)
 
 
 def foreign_settings(task: str, cameras: Sequence[str], control_hz: float, versions: dict[str, Any]) -> dict[str, Any]:
@@ -34,24 +34,16 @@ def out_of_range(actions: np.ndarray) -> str | None:
     return f"actions: needs values in [-1, 1], found {found:g}: other units than this package's" if abs(found) > 1 else None
 
 
-def scaled_to(frames: np.ndarray, size: int | None) -> np.ndarray:
-    """(t, h, w, 3) → (t, size, size, 3): the middle square, scaled; as they are if `size` is None."""
-    height, width = frames.shape[1:3]
-    if size is None or height == width == size:
-        return frames
-    edge = min(height, width)
-    top, left = (height - edge) // 2, (width - edge) // 2
-    square = frames[:, top : top + edge, left : left + edge]
-    return np.stack(
-        [np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BOX if size < edge else Image.Resampling.BICUBIC)) for frame in square]
-    )
+def squared(where: str, pictures: Sequence[np.ndarray], size: int | None) -> tuple[np.ndarray, tuple[int, int] | None]:
+    """The cameras' pictures (t, h, w, 3) → (t, c, size, size, 3), and their height and width before they were scaled (None: they are as they were).
 
-
-def fitted(where: str, pictures: list[np.ndarray]) -> list[np.ndarray]:
-    """The cameras' pictures if they have one square size. Raises BadInput."""
-    shapes = {tuple(frames.shape[1:3]) for frames in pictures}
-    if len(shapes) != 1 or len(set(next(iter(shapes)))) != 1:
-        raise BadInput(
-            f"{where}: pictures are {', '.join(f'{h} × {w}' for h, w in sorted(shapes))}, needed is one square size; give size=… to cut and scale them"
-        )
-    return pictures
+    Raises BadInput if they have not one square size.
+    """
+    scaled = [scaled_to(frames, size) for frames in pictures]
+    shapes = sorted({frames.shape[1:3] for frames in scaled})
+    if len(shapes) != 1 or len(set(shapes[0])) != 1:
+        found = ", ".join(f"{height} × {width}" for height, width in shapes)
+        raise BadInput(f"{where}: pictures are {found}, needed is one square size; give size=… to cut and scale them")
+    before = {frames.shape[1:3] for frames in pictures}
+    height, width = before.pop()
+    return np.stack(scaled, axis=1), None if before or (height, width) == shapes[0] else (height, width)

@@ -18,7 +18,7 @@ from envs.demos.episodes import Episode
 from envs.demos.formats import Reading
 from envs.demos.formats import lerobot_meta as meta
 from envs.demos.formats import lerobot_said as said
-from envs.demos.formats.foreign import UNKNOWN, fitted, foreign_settings, out_of_range, scaled_to
+from envs.demos.formats.foreign import UNKNOWN, foreign_settings, out_of_range, squared
 from envs.demos.formats.lerobot_files import Files
 from envs.demos.formats.lerobot_write import MODELS, OWN_CLAIM, OWN_ROWS, row_digest, write
 from envs.demos.layout import check_scaled, digest_of, image_name
@@ -123,13 +123,13 @@ class Source(Files):
             settings["control_problem"] = problem
         before = row["length"] * sum(math.prod(self.features[key]["shape"]) for key in self.cameras.values())
         check_scaled(where, row["length"], len(self.cameras), self.reading.size, before)
-        pictures = [scaled_to(self.pictures(index, key), self.reading.size) for key in self.cameras.values()]
-        frames = np.stack(fitted(where, pictures), axis=1)
+        frames, _ = squared(where, [self.pictures(index, key) for key in self.cameras.values()], self.reading.size)
         states = np.arange(len(actions))[:, None] / self.hz  # the format has none: time alone, in seconds
         return Episode(actions, states, proprio, frames, said.success_of(where, columns), self._instruction(row), settings | {"size": frames.shape[2]})
 
     def _settings(self) -> dict[str, Any]:
         settings = foreign_settings(self.reading.task or UNKNOWN, list(self.cameras), self.hz, {"lerobot": self.info["codebase_version"]})
+        settings |= {"no_environment": "a LeRobotDataset of others holds no states of a simulator, by which the task's own observations could be made"}
         return settings | {"source": "lerobot", "proprio": list(self.states), "control": said.control_text(self.info)}
 
     def _instruction(self, row: dict[str, Any]) -> str:

@@ -6,19 +6,21 @@ Two ways of saying it: up to robosuite 1.4 `controller_configs` is the arm's con
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from envs.foreign.control import POSE, REACH, Control, hz_of, numbers_of
+from envs.catalogue import TASKS
+from envs.foreign.control import LARGEST, OWN, POSE, REACH, Control, hz_of
+from envs.foreign.origin import Origin
 from whatwhere.errors import BadInput
 
-POSITION = "OSC_POSITION"
+POSITION, OWN_ROBOT = "OSC_POSITION", "Panda"
 EARLIER = "JOINT_VELOCITY"  # what robosuite before 1.5 controls an arm with if nothing is said
 WANTED = "actions here are relative end-effector poses (OSC_POSE, delta)"
-OWN = Control()
 NEVER = ("interpolation", "position_limits", "orientation_limits")  # settings of which only "none" is known here
 # Settings of the environment that change neither the task nor what actions do, and those that are looked at one by one.
 NEUTRAL = """
@@ -116,6 +118,20 @@ class Said:
             return "arms that are controlled differently"
         return replace(arms[0].control if arms else OWN, hz=self.hz)
 
+    def origin(self, task: str) -> Origin | str:
+        """What the environment of `task` takes over for these actions; or what of it none here can."""
+        control = self.control()
+        if isinstance(control, str):
+            return f"{control} is not taken over"
+        if self.others:
+            name, value = next(iter(self.others.items()))
+            return f"env_kwargs: {name}={value!r:.60} is not taken over"
+        if task not in TASKS:
+            return Origin(control, () if set(self.robots) <= {OWN_ROBOT} else self.robots)
+        if replace(control, frame=OWN.frame, reach=OWN.reach) != OWN:  # the frames have the same axes there, and the units are brought to ours
+            return f"recorded with {self.text()}; {task} has its own control, and {OWN.hz:g} Hz"
+        return Origin()
+
 
 def said_by(args: dict[str, Any], where: str) -> Said:
     """What `env_args` say. Raises BadInput, naming `where`, for values that are none of robosuite's."""
@@ -127,7 +143,7 @@ def said_by(args: dict[str, Any], where: str) -> Said:
         return Said(hz=hz)
     named = kwargs.get("robots", ())
     robots = tuple(str(name)[:40] for name in (named if isinstance(named, list | tuple) else [named]))
-    others = {name: value for name, value in kwargs.items() if name not in NEUTRAL and value not in (None, "default", {})}
+    others = {name: value for name, value in kwargs.items() if name not in NEUTRAL and value not in (None, "default", False, 0, {}, [])}
     is_early = _version(args.get("env_version")) < (1, 5)
     configs = kwargs.get("controller_configs")
     if configs is None:
@@ -169,7 +185,7 @@ def _arm(config: Any, is_early: bool, where: str) -> Arm:
     size = 6 if kind == POSE else 3
 
     def numbers(name: str, default: Any, count: int = size) -> np.ndarray:
-        return np.array(numbers_of(config.get(name, default), f"{where}: {name}", count))
+        return _numbers(config.get(name, default), f"{where}: {name}", count)
 
     low, high = numbers("input_min", -1), numbers("input_max", 1)
     least, most = numbers("output_min", [-reach for reach in REACH[:size]]), numbers("output_max", list(REACH[:size]))
@@ -207,7 +223,16 @@ def _problem(arms: tuple[tuple[Arm, ...], ...], is_early: bool) -> str | None:
     return None
 
 
-def _plain(values: np.ndarray) -> tuple[float, ...]:
+def _numbers(value: Any, where: str, count: int) -> np.ndarray:
+    """(count,): one number for all, or each."""
+    values = value if isinstance(value, list | tuple) else [value] * count
+    fits = all(isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) and abs(one) <= LARGEST for one in values)
+    if len(values) != count or not fits:
+        raise BadInput(f"{where}: needs a finite number or {count} of them, found {value!r:.60}")
+    return np.array(values, np.float64)
+
+
+def _plain(values: np.ndarray) -> Any:
     return tuple(float(value) for value in values)
 
 

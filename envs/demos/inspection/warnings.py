@@ -23,9 +23,11 @@ def warnings(summaries: Sequence[Summary]) -> list[str]:
 
 
 def control(summaries: Sequence[Summary]) -> list[str]:
-    """Actions that are something else than this package's."""
+    """Actions that are something else than this package's, and demonstrations that belong to no task."""
     found = Counter(str(s.settings["control_problem"]) for s in summaries if "control_problem" in s.settings)
-    return [f"not to be learnt from: {problem}, in {count}: convert refuses them" for problem, count in found.items()]
+    lines = [f"not to be learnt from: {problem}, in {count}: convert refuses them" for problem, count in found.items()]
+    homeless = Counter(str(s.settings["no_environment"]) for s in summaries if "no_environment" in s.settings)
+    return [*lines, *(f"no environment here fits {count} of them, so eval.run cannot score what is learnt from them: {why}" for why, count in homeless.items())]
 
 
 def mixed(summaries: Sequence[Summary]) -> list[str]:

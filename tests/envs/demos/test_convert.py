@@ -298,8 +298,8 @@ def test_actions_of_other_units_are_refused(folder: Path, tmp_path: Path) -> Non
     [
         (["to=rlds"], "to=rlds: unknown; valid: folder, robomimic, lerobot"),
         (["to=lerobot", "pictures=gif"], "pictures=gif: unknown"),
-        (["to=lerobot", "crf=52"], "crf=52: must be 0 to 51"),
-        (["to=robomimic", "valid=1"], "valid=1.0: must be at least 0 and less than 1"),
+        (["to=lerobot", "crf=52"], "crf=52: must be at least 0, at most 51"),
+        (["to=robomimic", "valid=1"], "valid=1.0: must be at least 0, below 1"),
         (["to=folder", "n=0"], "n=0: must be at least 1"),
         (["to=folder", "cameras=[]"], "name at least one"),
         (["to=folder", "src=/no/such"], "no such file or folder of demonstrations"),

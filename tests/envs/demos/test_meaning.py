@@ -100,6 +100,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "not a number": (early(output_max=float("nan")), "output_max: needs a finite number"),
     "too few": (early(output_max=[0.05] * 3), "output_max: needs a finite number or 6"),
     "no rate": ({"env_kwargs": {"control_freq": 0}}, "control_freq: needs control steps a second"),
+    "a long name": ({"env_name": "x" * 10_000}, "env_name: needs a text of 1 to 255 characters, found 'x"),
+    "a name of numbers": ({"env_name": 5}, "env_name: needs a text of 1 to 255 characters, found 5"),
     "a rate of text": ({"env_kwargs": {"control_freq": "20"}}, "control_freq: needs control steps a second"),
 }
 
