@@ -12,7 +12,6 @@ import h5py
 import numpy as np
 import pytest
 
-from envs.demos.convert import Settings, main
 from envs.demos.episodes import read_attrs, read_episode, write_episode
 from envs.demos.formats import Reading, Writing, open_source
 from envs.demos.formats import lerobot as lerobot_format
@@ -300,14 +299,6 @@ def test_a_size_that_nobody_wants(tmp_path: Path) -> None:
     with open_source(path, Reading(size=32)) as source:
         frames = source.episode(0).frames
         assert frames is not None and frames.shape == (8, 2, 32, 32, 3)
-
-
-def test_convert_says_it_too(tmp_path: Path) -> None:
-    path = write_robomimic(tmp_path / "lift.hdf5", demos=1)
-    given = {"n": None, "pictures": "image", "crf": 18, "valid": 0.1, "task": None, "instruction": None, "cameras": None, "proprio": None, "draw": None}
-    settings = Settings(src=str(path), out=str(tmp_path / "out"), to="folder", size=100_000, **given)  # type: ignore[arg-type]
-    refused(lambda: main(settings), "size=100000: makes 480000000000 bytes of pictures")
-    assert not list(tmp_path.glob("out/*.hdf5"))
 
 
 @pytest.mark.parametrize(
