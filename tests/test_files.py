@@ -70,6 +70,12 @@ def test_rows_survive_any_tear(tmp_path: Path) -> None:
         assert read_rows(path) == [*kept, {"i": "next"}]
 
 
+def test_rows_have_a_length(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"i": 0}\n{"i": "' + "x" * (1 << 20) + '"}\n')
+    with pytest.raises(BadInput, match=r"rows\.jsonl, line 2: 10485\d\d bytes; a row has at most 1048576"):
+        read_rows(tmp_path / "rows.jsonl")
+
+
 def test_a_row_is_on_disk_when_append_returns(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     program = "import itertools, sys; from whatwhere.files import append_row\n"

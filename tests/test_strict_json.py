@@ -18,6 +18,7 @@ from whatwhere.strict_json import Malformed, parse
         (b'{"a": 9223372036854775808}', "a.json: a: needs a number of at most 64 bits, found 9223372036854775808"),
         (b"9" * 5000, "a.json: holds a whole number of thousands of digits"),
         (b"[" * 65 + b"]" * 65, "a.json: nested deeper than 64"),
+        (b"[" + b"[]," * (11 << 20) + b"[]]", "a.json: 34603012 bytes of JSON; at most 33554432 are read"),
         (b"[" * 100_000, "a.json: nested deeper than 64"),
         (b'{"a":' * 100_000, "a.json: nested deeper than 64"),
         ('{"a": 1}'.encode("utf-16"), "a.json: not JSON in UTF-8"),
@@ -25,7 +26,7 @@ from whatwhere.strict_json import Malformed, parse
         (b"", "a.json: not JSON (Expecting value: line 1 column 1 (char 0))"),
         (b"[1] 2", "a.json: not JSON (Extra data: line 1 column 5 (char 4))"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_is_no_json_or_no_text_or_out_of_range_is_refused_with_its_place(text: bytes, told: str) -> None:
     with pytest.raises(BadInput) as caught:

@@ -24,6 +24,7 @@ _writes = itertools.count()
 _said: set[str] = set()
 _cleared: set[Path] = set()  # folders without leftovers of killed processes: looked at once a process
 _host = re.sub(r"\W", "_", os.uname().nodename)[:32]
+MAX_ROW = 1 << 20  # bytes
 LEFTOVER = re.compile(r"\..+\.(?:(\w+)-)?(\d+)-\d+\.tmp|\..+\.(\d+)\.tmp")  # machine (in earlier versions none), process
 
 
@@ -169,6 +170,8 @@ def read_rows(path: str | Path, schema: Any = None) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
+        if len(line) > MAX_ROW:
+            raise BadInput(f"{path}, line {number}: {len(line)} bytes; a row has at most {MAX_ROW}")
         try:
             row = parse(line, f"{path}, line {number}")
         except Malformed as error:

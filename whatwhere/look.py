@@ -12,7 +12,7 @@ from whatwhere.errors import BadInput, is_of_this_machine
 
 # bytes of the largest file of each kind that is read
 MOST: Mapping[str, int] = {
-    "JSON file": 64 << 20,
+    "JSON file": 32 << 20,  # whatwhere.strict_json
     "text file": 64 << 20,  # Python source, Markdown, recorded input of a teleoperation
     "file of rows": 256 << 20,  # JSON lines
     "journal": 1 << 30,  # of an episode being recorded

@@ -9,7 +9,7 @@ from typing import Any
 
 from whatwhere.errors import BadInput, shown
 
-MAX_DEPTH = 64
+MAX_DEPTH, MAX_BYTES = 64, 32 << 20  # a text of brackets takes thirty times its bytes of memory
 LARGEST = 2**63  # whole numbers from here on are no counts, seeds or sizes
 HALVES = re.compile(rb"\\u[dD][89a-fA-F]")  # of characters beyond the first 65,536: whether each has its other half is looked at
 
@@ -26,9 +26,11 @@ def parse(text: bytes | str, where: str) -> Any:
     """The value of a JSON text. Raises BadInput, beginning with `where`, and of its kinds Malformed for what is not JSON.
 
     Refused: other encodings than UTF-8, a key that stands twice in an object, NaN and infinity (1e999 too), lone surrogates, whole numbers of more than
-    64 bits, and nesting deeper than MAX_DEPTH.
+    64 bits, nesting deeper than MAX_DEPTH, and more than MAX_BYTES.
     """
     data = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"{where}: {len(data)} bytes of JSON; at most {MAX_BYTES} are read")
     try:
         value = _decoded(data.decode("utf-8-sig"), where)
     except UnicodeDecodeError as error:
