@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 from whatwhere.kinds import InputPath, OutputFile, Range
@@ -69,6 +70,7 @@ def frames(video: Path, width: int, hz: float) -> tuple[list[Image], float]:
 
 
 def main(settings: Settings) -> None:
+    check_writable("out", settings.path.parent)
     found, seconds = frames(Path(str(settings.video)), settings.width, settings.hz)
     first, *rest = found
     kind = KINDS[settings.path.suffix.lower()]

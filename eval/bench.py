@@ -9,15 +9,20 @@ import importlib
 import os
 import platform
 import sys
+from pathlib import Path
 
 from eval.benches.settings import PARTS, Settings
 from eval.reports.tables import rewrite_block
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.files import write_json
 from whatwhere.versions import installed
 
 
 def main(settings: Settings) -> None:
+    for name in ("pictures", "out", "into"):
+        if (path := getattr(settings, name)) is not None:
+            check_writable(name, path if name == "pictures" else Path(path).parent)
     figures = importlib.import_module(PARTS[settings.what]).measure(settings)
     if settings.out is not None:
         write_json(settings.out, [vars(figure) | {"passed": figure.passed} for figure in figures])

@@ -18,7 +18,9 @@ from importlib import metadata
 from pathlib import Path
 
 from whatwhere.command import command
+from whatwhere.disk import check_writable, why_not_writable
 from whatwhere.errors import BadInput
+from whatwhere.files import atomic
 from whatwhere.kinds import OutputFile
 from whatwhere.options import options
 from whatwhere.versions import MUJOCO, ROBOSUITE, installed
@@ -132,7 +134,8 @@ def _test_frame(picture: str | None) -> Finding:
     if picture is not None:
         import imageio.v3 as imageio
 
-        imageio.imwrite(picture, frame, extension=".png")
+        with atomic(picture) as draft:
+            imageio.imwrite(draft, frame, extension=".png")
     red, green, blue = frame[48, 48].tolist()
     if red < RED[0] or max(green, blue) > RED[1]:
         wrong = f"wrong: the middle should be red and is {red}, {green}, {blue}"
@@ -149,6 +152,8 @@ def machine(_: Settings) -> Iterator[Finding]:
     yield Finding("memory", f"{memory:.0f} GiB", *_short(memory, LEAST_MEMORY_GIB, "use num_envs=1 and a smaller batch"))
     free = shutil.disk_usage(Path.cwd()).free / GIB
     yield Finding("disk", f"{free:.0f} GiB free in {Path.cwd()}", *_short(free, LEAST_DISK_GIB, "free some space, or work in another folder"))
+    if (reason := why_not_writable("outputs")) is not None:
+        yield Finding("outputs", f"cannot be written here ({reason})", "work in another folder, or give out= (and for trainings cache=) one elsewhere", True)
 
 
 def _short(value: float, least: float, remedy: str) -> tuple[str, bool]:
@@ -235,6 +240,8 @@ def _guarded(check: Callable[[Settings], Iterator[Finding]], settings: Settings)
 
 
 def main(settings: Settings) -> None:
+    if settings.picture is not None:
+        check_writable("picture", Path(settings.picture).parent)
     problems = 0
     for check in CHECKS:
         for finding in _guarded(check, settings):

@@ -13,6 +13,7 @@ from typing import Annotated
 from eval.reports import evaluations, tables, trainings
 from eval.reports.entries import Entry, collect, find
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.kinds import InputPath, Length, OutputFile, OutputFolder, Text
 from whatwhere.options import options
@@ -33,6 +34,10 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
+    if settings.out is not None:
+        check_writable("out", settings.out)
+    if settings.into is not None:
+        check_writable("into", Path(settings.into).parent)
     entries = collect(find(settings.folders), settings.baseline)
     text = publish(entries, settings.baseline, settings.out, "report")
     if settings.out is not None and settings.pictures:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
@@ -24,12 +25,16 @@ from eval.report import publish
 from eval.reports.entries import collect
 from eval.results import RESULTS, read_about
 from whatwhere.command import command
-from whatwhere.errors import BadInput, did_you_mean
+from whatwhere.disk import check_writable
+from whatwhere.errors import BadInput, Failed, did_you_mean
 from whatwhere.files import owned, path_name
 from whatwhere.kinds import Length, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.options import options
+from whatwhere.parent import child_environment
 from whatwhere.pieces import spelled
 from whatwhere.settings import parse
+
+_running: set[subprocess.Popen[str]] = set()
 
 
 @dataclass(frozen=True)
@@ -124,6 +129,7 @@ def main(settings: Settings) -> None:
         for cell in cells:
             print(_shell(settings.commands(cell)))
         return
+    check_writable("out", settings.out)
     with owned(Path(settings.out)):
         for task in settings.study.tasks:
             _run(settings.collect(task))
@@ -149,6 +155,10 @@ def _carry_out(settings: Settings, todo: list[Cell], total: int) -> list[str]:
             left = (time.monotonic() - began) / done * (len(todo) - done)
             print(f"{total - len(todo) + done}/{total} {running[future].name}: {said} · {duration(left)} left", flush=True)
             failed += [f"{running[future].name}: {said}"] if said.startswith("failed") else []
+    except BaseException:  # Ctrl-C, or nobody listens: what was begun is not left to go on alone
+        for process in list(_running):
+            process.send_signal(signal.SIGINT)
+        raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     return failed
@@ -162,17 +172,18 @@ def _cell(settings: Settings, cell: Cell) -> str:
         return f"failed: {error}"
 
 
-class Failed(Exception):
-    """A command ended with an error; its last line."""
-
-
 def _run(words: list[str]) -> str:
-    """Runs a command to its end and returns the last line that it printed. Raises Failed."""
+    """Runs a command, which ends with this process, to its end, and returns the last line that it printed. Raises Failed."""
     threads = {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "LP_NUM_THREADS")}
-    done = subprocess.run(words, capture_output=True, text=True, env=os.environ | threads)
-    if done.returncode:
-        raise Failed(f"{' '.join(words[1:])}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return (done.stdout.strip().splitlines() or [""])[-1]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment() | threads)
+    _running.add(process)
+    try:
+        said, errors = process.communicate()
+    finally:
+        _running.discard(process)
+    if process.returncode:
+        raise Failed(f"{' '.join(words[1:])}: {(errors.strip().splitlines() or ['no message'])[-1]}")
+    return (said.strip().splitlines() or [""])[-1]
 
 
 def _python(module: str, **options: Any) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name, read_json
 from whatwhere.kinds import InputPath, OutputFolder
@@ -31,6 +32,7 @@ class Settings:
 
 
 def main(settings: Settings) -> None:
+    check_writable("root", settings.root)
     from policy.config import PolicyConfig, StreamsConfig
     from policy.storage.checkpoint import load, load_fusion, load_streams, save_pretrained, save_streams, write_manifest
 

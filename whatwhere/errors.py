@@ -24,7 +24,7 @@ class Failed(Exception):
 
 def is_of_this_machine(error: BaseException) -> bool:
     """Whether an error tells of a full disk, too many open files and the like: then no file is at fault, and no file is to be blamed."""
-    return isinstance(error, OSError) and error.errno in OF_THIS_MACHINE
+    return getattr(error, "errno", None) in OF_THIS_MACHINE
 
 
 def outside(error: OSError) -> str | None:

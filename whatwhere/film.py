@@ -6,6 +6,7 @@ PyAV: FFmpeg in the same process. Only the file itself is read: no playlist and 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ from av.stream import Disposition
 from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
 from PIL import Image
 
+from whatwhere.errors import is_of_this_machine
 from whatwhere.look import look
 from whatwhere.picture import WIDEST, Unreadable, on_background
 
@@ -51,6 +53,7 @@ class Film:
         try:
             self.container = av.open(str(self.path), format=self.format, options=options)
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            _raise_of_this_machine(error, self.path)
             raise Unreadable(reason(error)) from None
         try:
             self.stream: Any = best(self.container.streams.video)
@@ -99,6 +102,7 @@ class Film:
                     except (av.error.InvalidDataError, av.error.EOFError) as error:
                         self.damage = self.damage or f"a frame in it is damaged: {reason(error)}"
         except (av.error.FFmpegError, OSError) as error:
+            _raise_of_this_machine(error, self.path)
             self.damage = reason(error)
         short = self._told(count) - end
         if self.damage is None and short > max(MISSING_S, 2 * gap):
@@ -181,3 +185,10 @@ class _Progressive:
 
 def reason(error: BaseException) -> str:
     return " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())[:160]
+
+
+def _raise_of_this_machine(error: BaseException, path: Path) -> None:
+    """Raises OSError where it was not the file: too many open files, a broken disk."""
+    if is_of_this_machine(error):
+        code = int(getattr(error, "errno", 0))
+        raise OSError(code, os.strerror(code), str(path)) from None

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.look import look
 
 READ = ("PNG", "JPEG", "JPEG2000", "GIF", "WEBP", "AVIF", "TIFF", "BMP", "DIB", "PPM", "TGA", "QOI")  # of Pillow's formats: none that runs a program
@@ -67,6 +67,8 @@ def pictures(file: Path | BinaryIO, fit: Fit | None = None, white: float | None 
     except BadInput as error:
         raise Unreadable(str(error).removeprefix(f"{file}: ")) from None
     except DAMAGE as error:
+        if is_of_this_machine(error):
+            raise
         reason = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())[:160]
         if not count:
             raise Unreadable(reason) from None

@@ -24,6 +24,7 @@ from envs.demos.workers import workers
 from envs.experts import expert_class
 from envs.teleop.run import make_device, teleoperate
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
 from whatwhere.versions import check_simulator
@@ -96,6 +97,8 @@ def main(settings: Settings) -> None:
     with owned(settings.folder) as folder:
         claim(folder, settings.content())
         starts = Starts(folder)
+        if device is not None or starts.wanted(settings.n):
+            check_writable("out", folder)
         if device is not None:
             teleoperate(settings, starts, device)
         elif starts.wanted(settings.n):

@@ -20,6 +20,7 @@ from envs.demos.formats.joined import Joined
 from envs.demos.matching import Matched
 from envs.options import Names, ScaledPixels
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import sha256
 from whatwhere.kinds import InputPath, Length, OneOf, Place, Range, Text
@@ -97,6 +98,8 @@ def content_hash(path: Path) -> str:
 
 def main(settings: Settings) -> None:
     out = Path(settings.out)
+    if not out.exists():
+        check_writable("out", out.parent)
     with Joined(settings.src, settings.reading) as source, Matched(source) as matched:
         first: Any = First(matched if settings.to == "folder" else source, settings.n)  # a folder is what is learnt from here
         module_of(settings.to).write(out, first, settings.writing, settings.content())

@@ -19,6 +19,7 @@ from envs.demos.inspection.summary import Summary, summarise
 from envs.demos.inspection.warnings import warnings
 from envs.options import Names, ScaledPixels
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import write_text
 from whatwhere.kinds import InputPath, OutputFile, Range
@@ -60,6 +61,7 @@ def table(summaries: Sequence[Summary]) -> str:
 
 
 def main(settings: Settings) -> None:
+    check_writable("out", settings.page.parent)
     reading = Reading(cameras=settings.cameras, proprio=settings.proprio, size=settings.size, as_is=True)
     with open_source(settings.demos, reading) as source:
         summaries = [summarise(source.name(index), source.episode(index), settings.pictures) for index in range(len(source))]

@@ -14,6 +14,7 @@ from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
 from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
 from envs.options import Names, Pixels, Rendering, Task
 from whatwhere.command import command
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
 from whatwhere.kinds import InputPath, OutputFolder
@@ -66,6 +67,7 @@ def main(settings: Settings) -> None:
         claim(folder, {"kind": "drawn demonstrations", **looks, "mujoco": stamp()["mujoco"]})
         todo = [(path, header) for path, header in zip(paths, headers, strict=True) if not _is_drawn(folder / path.name, header)]
         if todo:
+            check_writable("out", folder)
             with contextlib.closing(make_env(headers[0], paths[0], **changes)) as env:
                 draw_all(env, todo, folder)
     print(f"{len(paths)} demonstrations in {folder}: {looks['rendering']}, {looks['size']} px, {', '.join(looks['cameras'])}")

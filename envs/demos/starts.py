@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Collection
 from pathlib import Path
@@ -25,7 +26,8 @@ class Starts:
 
         self.folder, self.book = folder, folder / "starts.jsonl"
         for torn in folder.glob(".*.tmp"):
-            torn.unlink()
+            with contextlib.suppress(OSError):  # a folder that can only be read
+                torn.unlink()
         rows = {row["episode"]: row for row in read_rows(self.book, Start)}
         self.rows = [rows[start] for start in range(len(rows)) if start in rows]
         files = {int(match[1]): path for path in folder.iterdir() if (match := NAME.fullmatch(path.name))}

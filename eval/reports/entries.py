@@ -57,7 +57,7 @@ def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[
     Each is tested against the `baseline` (an encoder, policy or folder name) of its own task and conditions, where there is one.
     """
     entries = [Entry(Path(folder), *load(folder)) for folder in folders]
-    entries.sort(key=lambda entry: (entry.group, -entry.results["success"]["rate"], entry.name))
+    entries.sort(key=_place)
     if baseline is None:
         return entries
     names = [name for entry in entries for name in (entry.name, entry.folder.name)]
@@ -66,6 +66,13 @@ def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[
     for group in dict.fromkeys(entry.group for entry in entries):
         _test([entry for entry in entries if entry.group == group], baseline)
     return entries
+
+
+def _place(entry: Entry) -> tuple[Any, ...]:
+    """Where an entry stands. It depends on what the entry is alone, and not on the order of folders, so that the same results always make the same file."""
+    results = entry.results
+    streams, seed = results.get("streams") or "", -1 if results["train_seed"] is None else results["train_seed"]
+    return entry.group, -results["success"]["rate"], entry.name, streams, seed, results["seed"], entry.folder.name
 
 
 def _test(entries: list[Entry], baseline: str) -> None:

@@ -33,7 +33,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
         return None
     bases = [trained for trained in pooled if any(baseline in (entry.name, entry.folder.name) for entry in trained)]
     records = [_record(trained, _base(trained, bases)) for trained in pooled if trained[0].group in groups]
-    records.sort(key=lambda r: (r["task"], r["perturbation"] or "", r["num_demos"] or 0, -r["success"]))
+    records.sort(key=lambda r: (r["task"], r["perturbation"] or "", r["num_demos"] or 0, -r["success"], r["policy"], r["streams"] or ""))
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
     notes = ["Mean success over trainings; 95 % intervals over trainings and starts (two-way bootstrap), over starts alone where there is one training."]

@@ -28,6 +28,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training.device import autocast
 from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned, read_json, write_json
 from whatwhere.named import named
@@ -49,6 +50,8 @@ def pretrain(settings: Settings) -> Path | None:
     engine, out = Engine(settings.device), Path(settings.out)
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
+    if engine.is_main:
+        check_writable("out", out)
     with owned(out) if engine.is_main else contextlib.nullcontext():
         with engine.main_first():
             footage = open_footage(settings)

@@ -19,7 +19,8 @@ from msgspec import Meta
 
 from policy.pretrain.decode import Unreadable, frames
 from policy.pretrain.listing import Item, Listing, find_items
-from whatwhere.errors import BadInput
+from whatwhere.disk import check_writable, why_not_writable
+from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.files import append_row, atomic, clear_leftovers, read_rows, sha256
 from whatwhere.look import look
 from whatwhere.schema import Count, Text
@@ -107,7 +108,8 @@ class VideoFolder:
             try:
                 for number, (item, row) in enumerate(zip(items, pool.map(lambda item: self._row(item, by_stat, by_key), items), strict=True), 1):
                     if isinstance(row, dict) and row["stat"] not in by_stat:
-                        append_row(self.cache / "index.jsonl", row)
+                        if row["key"] not in by_key or why_not_writable(self.cache) is None:  # a whole cache that can only be read is used as it is
+                            append_row(self.cache / "index.jsonl", row)
                         by_stat[row["stat"]] = by_key[row["key"]] = row
                         new += 1
                     if new and (time.monotonic() - begin > 2 or number == len(items)):
@@ -133,9 +135,12 @@ class VideoFolder:
         except BadInput as error:
             return Unreadable(str(error).removeprefix(f"{item.files[0]}: "))
         except OSError as error:
+            if is_of_this_machine(error):
+                raise
             return Unreadable(error.strerror)
         if key in by_key:
             return {**by_key[key], "stat": stat}
+        check_writable("cache", self.cache)
         count, shape, notes = 0, (0, 0), []
         try:
             with atomic(self._path(key)) as temporary, temporary.open("wb") as file:

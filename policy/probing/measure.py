@@ -61,6 +61,7 @@ def measure(settings: Settings) -> dict[str, Any]:
         settings = dataclasses.replace(settings, train=min(settings.train, FIT), held_out=min(settings.held_out, HELD_OUT), baselines=False)
     device, sources = choose_device(settings.device), open_sources(settings)
     out = Path(settings.out or f"outputs/probe/{Path(str(settings.checkpoint)).name}{'_quick' if settings.quick else ''}")
+    check_writable("out", out)
     found: list[dict[str, Any]] = []
     texts, guesses = [], {}
     for task in settings.names:

@@ -20,6 +20,7 @@ from policy.training.action_pictures import draw_actions, draw_change
 from policy.training.action_settings import Settings
 from policy.training.device import autocast, choose_device
 from policy.training.schedule import schedule
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, sha256, write_json
 
@@ -32,6 +33,7 @@ def measure(settings: Settings) -> dict[str, dict[str, float]]:
     if settings.num_threads:
         torch.set_num_threads(settings.num_threads)
     assert settings.streams is not None
+    check_writable("out", out)
     with owned(out):
         encoder = ChangeEncoder.from_pretrained(settings.streams, device)
         play = Play(settings.data)

@@ -146,3 +146,19 @@ def test_a_result_is_never_scored_with_fewer_rows(tmp_path: Path, monkeypatch: p
         run.main(parse("eval.conf", "run", Settings, [*PLAIN, "episodes=3", f"out={tmp_path}"]))
     assert "success 1.000" not in capsys.readouterr().out
     assert not (tmp_path / "results.json").exists()
+
+
+def test_a_report_that_cannot_be_written(whole: Path, disk: Callable[[int], Path]) -> None:
+    folder = disk(64)
+    ballast = fill(folder, leave=8192)
+    done = run_command("eval.report", f"folders={whole}", f"out={folder / 'report'}")
+    one_line(done, 1, str(folder / "report"), "No space left on device")
+    assert not [path for path in (folder / "report").iterdir() if path.suffix in (".tmp", ".png")]
+    ballast.unlink()
+    assert run_command("eval.report", f"folders={whole}", f"out={folder / 'report'}", "pictures=false").returncode == 0
+    document = folder / "a.md"
+    document.write_text("<!-- begin:x -->\nold\n<!-- end:x -->\n" + "text\n" * 100)
+    before = document.read_bytes()
+    fill(folder)
+    one_line(run_command("eval.report", f"folders={whole}", "out=null", f"into={document}", "block=x"), 1, f"{document}: No space left on device")
+    assert document.read_bytes() == before

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import random
 import shlex
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from eval import study
 from eval.study import Failed, Settings
+from tests.disks import ROOT, run
 from tests.eval.test_report import fill
 from whatwhere.command import parse
 from whatwhere.errors import BadInput
@@ -131,3 +138,74 @@ def test_a_plan_is_printed(asked: list[str], tmp_path: Path, capsys: pytest.Capt
 def test_a_real_command_that_fails_says_why() -> None:
     with pytest.raises(Failed, match="did you mean pick_at_xy"):
         study._run(study._python("eval.run", task="pick_at_xz"))
+
+
+def test_a_killed_study_leaves_nobody_behind_and_ends_with_the_same_table(tmp_path: Path) -> None:
+    """Killed in all its phases. Ties and several trainings of a recipe are in the table, so that its order is not given by its figures."""
+    words = ["study.tasks=[pick_at_xy,navigate_to]", "study.train_seeds=[0,1]", "episodes=5", "jobs=2"]
+    pids = tmp_path / "pids"
+    more = {"FAKE_PIDS": str(pids), "FAKE_DELAY": "0.2"}
+    argv = [sys.executable, "-m", "tests.eval.fake_study", *words]
+    done = run("tests.eval.fake_study", *words, f"out={tmp_path / 'whole'}", more=more)
+    assert done.returncode == 0, done.stderr
+    chance = random.Random(0)
+    for _ in range(4):
+        pids.unlink(missing_ok=True)
+        out = f"out={tmp_path / 'killed'}"
+        process = subprocess.Popen([*argv, out], cwd=ROOT, env=os.environ | more, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while not pids.exists() or len(pids.read_text().splitlines()) < 4:
+            assert time.monotonic() < deadline and process.poll() is None
+            time.sleep(0.02)
+        time.sleep(chance.uniform(0, 2))
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 2
+        while left := [pid for pid in map(int, pids.read_text().split()) if is_running(pid)]:
+            assert time.monotonic() < deadline, f"{left} live on"
+            time.sleep(0.01)
+    done = run("tests.eval.fake_study", *words, out, more=more)
+    assert done.returncode == 0, done.stderr
+    for name in ("study.csv", "study.md", "study.tex", "trainings.csv", "trainings.md"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    assert not [path for path in (tmp_path / "killed").rglob(".*") if path.name != ".lock"]
+
+
+def test_an_interrupted_study_ends_what_it_began(tmp_path: Path) -> None:
+    pids = tmp_path / "pids"
+    more = {"FAKE_PIDS": str(pids), "FAKE_DELAY": "60"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.eval.fake_study", "study.tasks=[pick_at_xy]", f"out={tmp_path / 'out'}", f"demos={tmp_path / 'demos'}", "jobs=2"],
+        cwd=ROOT, env=os.environ | more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not pids.exists() or len(pids.read_text().splitlines()) < 2:
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)  # to it alone, as a batch system does
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130 and "carries on" in errors.splitlines()[-1], errors
+    deadline = time.monotonic() + 2
+    while [pid for pid in map(int, pids.read_text().split()) if is_running(pid)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_the_order_of_folders_does_not_matter(tmp_path: Path) -> None:
+    """Where figures are equal, what an entry is decides."""
+    for streams in ("aaaa", "random"):
+        for seed in (0, 1):
+            fill(tmp_path / f"{streams}_{seed}", "pixelwise", 4, n=10, train_seed=seed, streams=streams, num_demos=25)
+    folders = sorted(path for path in tmp_path.iterdir() if path.is_dir())
+    tables = []
+    for order in (folders, folders[::-1], folders[1::2] + folders[::2]):
+        study.publish(study.collect(order, "pixelwise"), "pixelwise", str(tmp_path / "out"), "study")
+        tables.append([(tmp_path / "out" / f"{name}.csv").read_text() for name in ("study", "trainings")])
+    assert tables[0] == tables[1] == tables[2]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

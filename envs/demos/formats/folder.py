@@ -11,6 +11,7 @@ from envs.demos.episodes import NAME, Episode, episode_paths, read_attrs, read_e
 from envs.demos.formats import Reading, Writing
 from envs.demos.formats import Source as AnySource
 from envs.demos.hdf5 import Hdf5File
+from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
 
@@ -70,6 +71,7 @@ def write(out: Path, source: AnySource, writing: Writing, content: dict[str, Any
         claim(out, content)
         for index in range(len(source)):
             if not (path := out / f"episode_{index}.hdf5").exists():
+                check_writable("out", out)
                 write_episode(path, source.episode(index))
             else:
                 read_attrs(path)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("demos") / "pick"
     collect.main(dataclasses.replace(SETTINGS, out=str(place)))
     return place
+
+
+def test_a_full_disk_loses_no_episode(folder: Path, disk: Callable[[int], Path]) -> None:
+    sizes = [path.stat().st_size for path in episode_paths(folder)]
+    out = disk(max(sizes) // 1024 + 40) / "pick"  # for one, not for two
+    settings = dataclasses.replace(SETTINGS, out=str(out))
+    with pytest.raises(OSError, match="No space left") as error:
+        collect.main(settings)
+    assert ".start_" in str(error.value.filename) and not list(out.glob("*.tmp"))
+    assert episode_paths(out)[0].read_bytes() == episode_paths(folder)[0].read_bytes()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(out.parent)], check=True)
+    collect.main(settings)
+    assert [path.read_bytes() for path in episode_paths(out)] == [path.read_bytes() for path in episode_paths(folder)]
+    assert (out / "starts.jsonl").read_bytes() == (folder / "starts.jsonl").read_bytes()
+
+
+def test_what_is_complete_is_not_written_again(folder: Path, sealed: Callable[[Path], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    sealed(folder)
+    collect.main(dataclasses.replace(SETTINGS, out=str(folder)))
+    assert "2 demonstrations in" in capsys.readouterr().out
+    with pytest.raises(BadInput, match=r"out=.*cannot be written"):
+        collect.main(dataclasses.replace(SETTINGS, out=str(folder), n=3))
 
 
 def test_episodes_say_what_they_are(folder: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +79,25 @@ def test_interrupted_play_is_the_same(folder: Path, tmp_path: Path, monkeypatch:
         assert (tmp_path / path).read_bytes() == (folder / path).read_bytes(), path
     with pytest.raises(BadInput, match="other settings"):
         play.main(dataclasses.replace(settings, seed=1))
+
+
+@pytest.mark.parametrize(("kilobytes", "fails"), [(64, r"\.frames\.npy\.part\.npy"), (208, "labels")])
+def test_a_disk_without_room_is_told_of_before_anything_is_played(
+    folder: Path, disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch, kilobytes: int, fails: str
+) -> None:
+    """Not while a memory map is filled, where it would end the process (SIGBUS)."""
+    out = disk(kilobytes) / "play"
+    settings, whole = dataclasses.replace(SETTINGS, out=str(out)), Player.__call__
+    monkeypatch.setattr(Player, "__call__", lambda *_: pytest.fail("it was played"))
+    with pytest.raises(OSError, match="No space left") as error:
+        play.main(settings)
+    assert re.search(fails, str(error.value.filename)) and not list(out.rglob("*.tmp"))
+    monkeypatch.setattr(Player, "__call__", whole)
+    subprocess.run(["mount", "-o", "remount,size=1m", str(out.parent)], check=True)
+    play.main(settings)
+    for name in SETTINGS.arrays():
+        assert (out / f"{name}.npy").read_bytes() == (folder / f"{name}.npy").read_bytes(), name
+    assert (out / "index.json").read_bytes() == (folder / "index.json").read_bytes()
 
 
 def test_takes_lie_one_after_the_other() -> None:

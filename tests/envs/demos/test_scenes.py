@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,24 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def labels(folder: Path) -> dict[str, np.ndarray]:
     with np.load(folder / "labels.npz") as stored:
         return dict(stored)
+
+
+def test_a_disk_that_fills(folder: Path, disk: Callable[[int], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Without room for the pictures nothing is drawn; without room for the labels they are drawn again: all or nothing."""
+    out = disk(512)
+    settings = dataclasses.replace(SETTINGS, out=str(out))
+    with pytest.raises(OSError, match="No space left") as error:
+        scenes.main(settings)
+    assert error.value.filename == str(out / "place_left_of" / "frames.npy") and "scene" not in capsys.readouterr().out
+    subprocess.run(["mount", "-o", "remount,size=1192k", str(out)], check=True)
+    with pytest.raises(OSError, match="No space left") as error:
+        scenes.main(settings)
+    assert error.value.filename == str(out / "place_left_of" / "labels.npz")
+    assert not list(out.rglob("*.tmp")) and not (out / "place_left_of" / "index.json").exists()
+    subprocess.run(["mount", "-o", "remount,size=4m", str(out)], check=True)
+    scenes.main(settings)
+    for name in ("frames.npy", "labels.npz", "index.json"):
+        assert (out / "place_left_of" / name).read_bytes() == (folder / name).read_bytes(), name
 
 
 def test_files(folder: Path, labels: dict[str, np.ndarray]) -> None:
