@@ -195,3 +195,9 @@ def test_a_full_disk_in_a_thread_is_told_once(tmp_path: Path, disk: Callable[[in
     program += "command('greet.conf', 'run', greet.run.Settings, main, [])"
     done = subprocess.run([sys.executable, "-c", program, str(disk(64))], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "No space left on device" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("asked", ["flock(", "os.fsync(", "os.fdatasync(", "os.replace(", "os.rename(", ".rename(", '"w+"'])
+def test_what_may_be_refused_is_asked_for_in_one_place(asked: str) -> None:
+    sources = [path for package in ("whatwhere", "envs", "policy", "eval") for path in (ROOT / package).rglob("*.py")]
+    assert {path.name for path in sources if asked in path.read_text(encoding="utf-8")} <= {"disk.py"}

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, UInt8
 from msgspec import Meta
 
 from policy.storage.mapped import mapped
-from whatwhere.errors import BadInput, choose
+from whatwhere.errors import BadInput, choose, is_of_this_machine
 from whatwhere.files import read_json
 from whatwhere.look import look
 from whatwhere.schema import Count, Name
@@ -73,6 +73,8 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
         with np.load(folder / "labels.npz", allow_pickle=False) as labels:
             target, visible = labels["target_pos_world"], labels["visible_pixels"]
     except FAULTS as error:
+        if is_of_this_machine(error):
+            raise
         raise BadInput(f"scenes={folder}: labels.npz is missing or not whole ({' '.join(str(error).split())[:120]})") from None
     n = len(frames)
     if frames.dtype != np.uint8 or frames.ndim != 6 or frames.shape[1:3] != (len(index["cameras"]), 2) or frames.shape[5] != 3:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.look import look
 
 
@@ -20,4 +20,6 @@ def mapped(path: str | Path, hint: str, mode: Literal["r", "c"] = "r") -> np.nda
     except BadInput as error:
         raise BadInput(f"{error}; {hint}") from None
     except (OSError, ValueError, EOFError, SyntaxError, TokenError, OverflowError) as error:
+        if is_of_this_machine(error):
+            raise
         raise BadInput(f"{path}: not a readable array ({' '.join(str(error).split())[:120]}); {hint}") from None

@@ -12,7 +12,7 @@ import numpy as np
 from envs.demos.formats.lerobot_meta import pyarrow
 from envs.demos.hdf5 import short
 from envs.demos.layout import LIKELY_DEFLATION, SMALL
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, is_of_this_machine
 
 BATCH = 64  # rows, so as many pictures of each camera, in memory besides an episode
 MAX_EPISODES = 100_000
@@ -26,6 +26,8 @@ def _reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+        if is_of_this_machine(error):
+            raise
         raise BadInput(f"{path}: damaged, or not a parquet file of this kind ({short(error)})") from None
 
 
