@@ -18,7 +18,7 @@ from tests.policy import test_probe
 from tests.policy.small import SIZE, config
 
 scenes = test_probe.scenes  # the fixture
-SMALL = ["steps=6", "batch=4", "dim=32", "depth=1", "heads=2", "save_every=3", "num_threads=1", "validate_every=0", "device=cpu"]
+SMALL = ["steps=6", "batch=4", "dim=64", "depth=1", "heads=2", "save_every=3", "num_threads=1", "validate_every=0", "device=cpu"]
 
 
 @pytest.fixture(scope="module")

@@ -81,7 +81,7 @@ def test_interrupted_play_is_the_same(folder: Path, tmp_path: Path, monkeypatch:
         play.main(dataclasses.replace(settings, seed=1))
 
 
-@pytest.mark.parametrize(("kilobytes", "fails"), [(64, r"\.frames\.npy\.part\.npy"), (208, "labels")])
+@pytest.mark.parametrize(("kilobytes", "fails"), [(64, r"\.frames\.part\.npy"), (208, "labels")])
 def test_a_disk_without_room_is_told_of_before_anything_is_played(
     folder: Path, disk: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch, kilobytes: int, fails: str
 ) -> None:

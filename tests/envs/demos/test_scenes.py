@@ -39,7 +39,7 @@ def test_a_disk_that_fills(folder: Path, disk: Callable[[int], Path], capsys: py
     with pytest.raises(OSError, match="No space left") as error:
         scenes.main(settings)
     assert error.value.filename == str(out / "place_left_of" / "frames.npy") and "scene" not in capsys.readouterr().out
-    subprocess.run(["mount", "-o", "remount,size=1192k", str(out)], check=True)
+    subprocess.run(["mount", "-o", "remount,size=1160k", str(out)], check=True)
     with pytest.raises(OSError, match="No space left") as error:
         scenes.main(settings)
     assert error.value.filename == str(out / "place_left_of" / "labels.npz")
