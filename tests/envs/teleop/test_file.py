@@ -48,8 +48,8 @@ def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         ("source=browser recover=maybe", "valid: ask, true, false"),
         ("source=browser idle=0", "idle=0"),
         ("source=browser view=8", "view=8"),
-        ("source=browser view=10000", "view=10000: must be at most 480"),
-        ("source=browser seed=200000", "seed=200000: demonstrations take seeds 0–99999"),
+        ("source=browser view=10000", "view=10000: must be at least 32, at most 480"),
+        ("source=browser seed=200000", "at most 199999; demonstrations take seeds 0–99999"),
         ("source=browser seed=100000", "development=true"),
     ],
 )
