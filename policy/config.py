@@ -19,6 +19,9 @@ MOST = {  # of what a file may ask for, so that none asks for hours or for all m
 }  # fmt: skip
 
 
+MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
+
+
 def _within(field: str, value: int, most: int) -> None:
     if not 1 <= value <= most:
         raise BadInput(f"{field}={shown(value)}: must be 1 to {most}")
@@ -35,7 +38,7 @@ class StreamsConfig:
     stem: str = "conv"
 
     def __post_init__(self) -> None:
-        for name, most in (("patch", 64), ("dim", 4096), ("depth", 64), ("heads", 64)):
+        for name, most in MOST_OF_STREAMS.items():
             _within(f"streams.{name}", getattr(self, name), most)
         choose("streams.stem", self.stem, ("conv", "patch"))
         if self.block_weights > MOST_WEIGHTS:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from whatwhere.errors import BadInput
-from whatwhere.files import append_row, atomic, claim, owned, read_json, read_rows, sha256, write_json, write_text
+from whatwhere.files import append_row, atomic, claim, owned, path_name, read_json, read_rows, sha256, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -87,6 +87,11 @@ def test_a_row_is_on_disk_when_append_returns(tmp_path: Path) -> None:
     told = [int(line) for line in process.communicate(timeout=30)[0].split("\n") if line]
     kept = [row["i"] for row in read_rows(path)]
     assert kept == list(range(len(kept))) and len(told) <= len(kept) <= len(told) + 1
+
+
+def test_a_name_is_no_way_up() -> None:
+    names = {"robosuite/Lift": "robosuite_Lift", "my_module:MyTask": "my_module_MyTask", "..": "__", ".": "_", "../..": ".._..", "a.b": "a.b"}
+    assert {name: path_name(name) for name in names} == names
 
 
 def test_sha256(tmp_path: Path) -> None:

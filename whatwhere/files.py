@@ -102,8 +102,9 @@ def _name(error: OSError, path: Path, temporary: Path | None = None) -> None:
 
 
 def path_name(name: str) -> str:
-    """`name` as a part of a path: robosuite/Lift → robosuite_Lift, my_module:MyTask → my_module_MyTask."""
-    return re.sub(r"[^\w.-]+", "_", name)
+    """`name` as a part of a path: robosuite/Lift → robosuite_Lift, my_module:MyTask → my_module_MyTask; never the folder above."""
+    part = re.sub(r"[^\w.-]+", "_", name)
+    return part if part.strip(".") else part.replace(".", "_")
 
 
 def inside(folder: str | Path, name: str | Path) -> Path:

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 from zlib import crc32
 
+from envs.demos.layout import MAX_STEPS
 from whatwhere.disk import sync
+from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 from whatwhere.look import Missing, look
 from whatwhere.strict_json import parse
@@ -120,6 +122,8 @@ def read(path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
             if value is None:
                 break
             lines.append(value)
+            if len(lines) > MAX_STEPS + 1:
+                raise BadInput(f"{path}: more than {MAX_STEPS} steps, as no episode has; move it away")
     return (lines[0], lines[1:]) if lines else None
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from envs.demos.episodes import episode_paths, read_episode
+from envs.demos.layout import MAX_STEPS
 from envs.teleop.device import Command, Status
 from envs.teleop.messages import Line, command_of
 from whatwhere.errors import BadInput
@@ -93,6 +94,8 @@ def read_commands(path: Path) -> tuple[tuple[int, int], list[Command]]:
             place = (row.get("seed", 0), row.get("start", 0))
         elif row:
             commands.append(_command(row))
+            if len(commands) > MAX_STEPS:
+                raise BadInput(f"{path}: more than {MAX_STEPS} commands, as no episode has")
     if not commands:
         raise BadInput(f"{path}: holds no commands")
     return place, commands

@@ -58,6 +58,7 @@ def pretrain(settings: Settings) -> Path | None:
         size = settings.size or (None if isinstance(footage, Play) else DEFAULT_SIZE)
         clips = Clips(footage, size, (settings.crop[0], settings.crop[1]), settings.holdout)
         settings = _resolved(settings, clips, engine.world)
+        config = PolicyConfig(size=clips.size, streams=StreamsConfig(**_sizes(settings)))  # type: ignore[arg-type]  # refuses what could not be kept
         torch.manual_seed(settings.seed)
         objective = build(settings, clips.size)
         begun = None if settings.init is None else begin_from(settings.init, objective.streams, objective.fusion, _sizes(settings))
@@ -69,10 +70,9 @@ def pretrain(settings: Settings) -> Path | None:
         engine.close()
         if not engine.is_main:
             return None
-        sizes = StreamsConfig(**_sizes(settings))  # type: ignore[arg-type]
         training = {"settings": dataclasses.asdict(settings), "init_sha256": begun, "footage": record["footage"], "figures": figures}
         training |= {"seconds": _seconds(out)} if (out / CLOCK).exists() else {}
-        name = save_streams(objective.streams, out, PolicyConfig(size=clips.size, streams=sizes), training, objective.fusion)
+        name = save_streams(objective.streams, out, config, training, objective.fusion)
         print(out / "streams" / name[:16])
         return out / "streams" / name[:16]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from policy.config import MOST_OF_STREAMS
 from policy.options import Batch, Device, LearningRate, Precision, Threads, WeightDecay
 from policy.pretrain.objective_settings import ObjectiveSettings
 from whatwhere.errors import BadInput
@@ -55,10 +56,10 @@ class Settings:
     holdout: Annotated[float, Range(0, 1, below=True)]
     strict: bool
     loaders: Annotated[int, Range(0, 64)]
-    patch: Annotated[int, Range(1, 256)]
-    dim: Annotated[int, Range(1, 8192)]
-    depth: Annotated[int, Range(1, 256)]
-    heads: Annotated[int, Range(1, 256)]
+    patch: Annotated[int, Range(1, MOST_OF_STREAMS["patch"])]
+    dim: Annotated[int, Range(1, MOST_OF_STREAMS["dim"])]
+    depth: Annotated[int, Range(1, MOST_OF_STREAMS["depth"])]
+    heads: Annotated[int, Range(1, MOST_OF_STREAMS["heads"])]
     stem: Annotated[str, OneOf("conv", "patch")]
     validate_every: Annotated[int, Range(0, 10_000_000)]
     validate_batches: Annotated[int, Range(1, 10_000)]

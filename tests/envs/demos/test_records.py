@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import h5py
 import numpy as np
@@ -16,10 +17,11 @@ from envs.demos.episodes import read_attrs, read_episode, write_episode
 from envs.demos.formats import Reading, Writing, open_source
 from envs.demos.formats import lerobot as lerobot_format
 from envs.demos.formats import robomimic as robomimic_format
-from envs.demos.journal import Journal
+from envs.demos.journal import Journal, read
 from envs.demos.layout import digest_of, seal_of
 from envs.demos.play import _taken
 from envs.demos.starts import Starts
+from envs.teleop.file import read_commands
 from envs.teleop.take import JOURNAL, unfinished
 from tests.envs.demos.demo_files import made_up, write_folder, write_robomimic
 from whatwhere.errors import BadInput
@@ -357,6 +359,14 @@ def test_the_journal_of_an_unfinished_episode(tmp_path: Path) -> None:
             refused(lambda: unfinished(tmp_path, 3, env), JOURNAL, told)
         else:
             assert unfinished(tmp_path, 3, env) == (rows if told is None else told)
+
+
+def test_a_journal_of_more_steps_than_any_episode(tmp_path: Path) -> None:
+    line = b'{"start": 3}'
+    (tmp_path / JOURNAL).write_bytes((b"%08x %s\n" % (crc32(line), line)) * 100_002)
+    refused(lambda: read(tmp_path / JOURNAL), "more than 100000 steps, as no episode has")
+    (tmp_path / "commands.jsonl").write_bytes(b'{"move": [0, 0, 0]}\n' * 100_001)
+    refused(lambda: read_commands(tmp_path / "commands.jsonl"), "more than 100000 commands, as no episode has")
 
 
 def test_a_digest_is_of_values() -> None:

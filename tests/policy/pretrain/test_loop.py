@@ -138,6 +138,13 @@ def test_a_stage_begins_with_the_streams_and_the_fusion_of_the_one_before(data: 
         run(data, tmp_path / "other", init=tmp_path / "nowhere")
 
 
+def test_streams_that_could_not_be_kept_are_not_begun(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"streams\.depth=64, streams\.dim=4096: make 2\.6e\+10 weights; at most 1e\+09"):
+        run(data, tmp_path / "large", dim=4096, depth=64, heads=64)
+    with pytest.raises(BadInput, match="depth=65: must be at least 1, at most 64"):
+        run(data, tmp_path / "large", depth=65)
+
+
 def test_another_run_in_the_same_folder_is_refused(data: Path, whole: Path) -> None:
     for change in ({"lr": 0.5}, {"objective.hidden": 0.1}, {"holdout": 0.1}):
         with pytest.raises(BadInput, match="other settings"):
