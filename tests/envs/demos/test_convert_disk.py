@@ -15,7 +15,7 @@ import h5py
 import pytest
 
 from envs.demos.episodes import read_attrs, read_episode
-from envs.demos.formats import FORMATS, Reading, open_source, robomimic
+from envs.demos.formats import FORMATS, Reading, open_source, robomimic_foreign
 from tests.disks import ROOT, fill, one_line, run, without_locks
 from tests.envs.demos.demo_files import write_folder, write_robomimic
 from whatwhere.errors import BadInput
@@ -121,7 +121,7 @@ def test_what_ails_the_machine_is_no_damage_of_the_file(tmp_path: Path, monkeypa
         def __init__(self, *_: object) -> None:
             raise RuntimeError("no context")
 
-    monkeypatch.setattr(robomimic, "Drawer", Broken)
+    monkeypatch.setattr(robomimic_foreign, "Drawer", Broken)
     foreign = write_robomimic(tmp_path / "a.hdf5")
     with open_source(foreign, Reading(draw=("agentview",))) as source, pytest.raises(RuntimeError, match="no context"):
         source.episode(0)
