@@ -43,7 +43,7 @@ def test_demonstrations_say_where_they_come_from_and_can_be_replayed(demos: Path
         replay.main(dataclasses.replace(told, task=None))
     with pytest.raises(BadInput, match="was recorded in task=tests"):
         replay.main(dataclasses.replace(told, task="robosuite/Lift"))
-    with pytest.raises(BadInput, match="cannot be put into a recorded state"):
+    with pytest.raises(BadInput, match="cannot be set to a recorded state"):
         render.main(parse("envs.conf", "render", render.Settings, [f"demos={demos}", f"task={REACH}", "size=48"]))
 
 
