@@ -132,7 +132,7 @@ def test_a_row_that_cannot_be_written_is_no_workers_death(expected, tmp_path, di
     with pytest.raises(OSError, match="No space left") as error:
         play_all(range(40), functools.partial(build, marker=marker), 2, on_row, lost)
     assert error.value.filename == str(folder / "rows.jsonl")
-    assert len((tmp_path / "m.pids").read_text().split()) == 2, "no worker was begun anew"
+    assert len((tmp_path / "m.pids").read_text().split()) <= 2, "no worker was begun anew"
     assert not multiprocessing.active_children()
     ballast[0].unlink()
     kept = read_rows(folder / "rows.jsonl")
