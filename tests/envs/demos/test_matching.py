@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import envs
 from envs.demos import convert, render, replay
 from envs.demos.episodes import Episode, episode_paths, read_episode
 from envs.demos.matching import played
+from envs.rendering import prepare_gl
 from tests.envs.demos.demo_files import write_robomimic
 from whatwhere.command import parse
 from whatwhere.errors import BadInput
@@ -34,9 +35,8 @@ record(Path(sys.argv[1]), **json.loads(sys.argv[2]))
 
 def recorded(path: Path, **options: Any) -> Path:
     """In a process of its own: robosuite's renderer and ours each want the context."""
-    done = subprocess.run(
-        [sys.executable, "-c", RECORD, str(path), json.dumps(options)], env={**os.environ, "MUJOCO_GL": "egl"}, capture_output=True, text=True, check=False
-    )
+    told = {**os.environ, "MUJOCO_GL": prepare_gl()[0]}
+    done = subprocess.run([sys.executable, "-c", RECORD, str(path), json.dumps(options)], env=told, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return path
 
@@ -44,6 +44,29 @@ def recorded(path: Path, **options: Any) -> Path:
 @pytest.fixture(scope="module")
 def lift(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return recorded(tmp_path_factory.mktemp("lift") / "lift.hdf5", demos=1)
+
+
+@pytest.fixture(autouse=True)
+def made_once(monkeypatch: pytest.MonkeyPatch, made: dict[str, Any]) -> None:
+    """An environment takes seconds to make, and one of the same options serves every test."""
+    make = envs.make
+
+    def make_or_take(task: str, **options: Any) -> Any:
+        key = json.dumps([task, options], sort_keys=True)
+        if key not in made:
+            env = make(task, **options)
+            made[key], env.close = env, lambda: None  # type: ignore[method-assign]
+        return made[key]
+
+    monkeypatch.setattr(envs, "make", make_or_take)
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[dict[str, Any]]:
+    environments: dict[str, Any] = {}
+    yield environments
+    for env in environments.values():
+        type(env).close(env)
 
 
 def run(src: Path, out: Path, *more: str) -> list[Episode]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,26 @@ def test_actions_that_are_no_relative_poses_are_refused(tmp_path: Path, kind: st
         with pytest.raises(BadInput, match=message) as refusal:
             read(path, **reading)
         assert "\n" not in str(refusal.value) and str(path) in str(refusal.value) and "env_args" in str(refusal.value)
+
+
+REFUSED = """
+import sys
+from envs.demos.convert import Settings, main
+from whatwhere.command import command
+try:
+    command("envs.conf", "convert", Settings, main, sys.argv[1:])
+finally:
+    print("imported:", *{"mujoco", "robosuite", "torch"} & set(sys.modules))
+"""
+
+
+def test_the_refusal_comes_before_a_simulator(tmp_path: Path) -> None:
+    path = file_of(tmp_path, early(control_delta=False))
+    command = [sys.executable, "-c", REFUSED, f"src={path}", f"out={tmp_path / 'out'}", "to=folder"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "imported:\n", 1), done.stderr
+    assert done.stderr.startswith(f"{path}: env_args: the actions of OSC_POSE are absolute")
+    assert not list((tmp_path / "out").glob("episode_*"))
 
 
 @pytest.mark.parametrize("args", [early(), late(), nested(), early(damping_ratio=1), {"env_version": "1.5.1"}, {"env_kwargs": {}}])
