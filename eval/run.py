@@ -8,6 +8,7 @@ from __future__ import annotations
 import shlex
 import time
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 from eval import results
@@ -21,7 +22,7 @@ from eval.reports.entries import collect
 from eval.reports.evaluations import make_table
 from whatwhere.command import command
 from whatwhere.disk import check_writable, why_not_writable
-from whatwhere.files import claim, owned
+from whatwhere.files import claim, clear_leftovers, owned
 from whatwhere.pieces import spelled
 from whatwhere.versions import stamp
 
@@ -67,6 +68,8 @@ def episodes(settings: Settings) -> range:
 
 def play(settings: Settings, player: Player, todo: list[int]) -> None:
     """Plays episodes and writes each row as it comes."""
+    for name in ("videos", "trajectories"):
+        clear_leftovers(Path(player.out) / name)
     progress = Progress(len(todo), results.load_rows(player.out))
 
     def on_row(row: Row) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -151,13 +152,16 @@ def test_what_killed_writers_left_goes_when_their_folder_is_written_again(tmp_pa
         assert [path.name.split(".")[1] for path in tmp_path.iterdir()] == [words[0].split(".")[0]], "of the one before nothing is left"
     elsewhere = tmp_path / ".b.txt.another_machine-999999999-0.tmp"  # its process is not ours to ask for
     elsewhere.touch()
-    (tmp_path / ".old.txt.999999999-0.tmp").touch()  # as earlier versions named them
-    (tmp_path / ".old_folder.999999999.tmp").mkdir()
+    old = {tmp_path / ".old.txt.999999999-0.tmp", tmp_path / ".old_folder.999999999.tmp"}  # as earlier versions named them, and others may
+    for path in old:
+        path.mkdir()
     assert len(list(tmp_path.iterdir())) == 4
     monkeypatch.setattr(files, "_cleared", set())
     with atomic(tmp_path / "c.txt") as mine:
         mine.touch()
-        assert set(tmp_path.iterdir()) == {elsewhere, mine}
+        assert set(tmp_path.iterdir()) == {elsewhere, mine, *old}
+        with owned(tmp_path):
+            assert set(tmp_path.iterdir()) == {elsewhere, mine, tmp_path / ".lock"}
 
 
 def test_names_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
@@ -201,3 +205,34 @@ def test_a_full_disk_in_a_thread_is_told_once(tmp_path: Path, disk: Callable[[in
 def test_what_may_be_refused_is_asked_for_in_one_place(asked: str) -> None:
     sources = [path for package in ("whatwhere", "envs", "policy", "eval") for path in (ROOT / package).rglob("*.py")]
     assert {path.name for path in sources if asked in path.read_text(encoding="utf-8")} <= {"disk.py"}
+
+
+def test_a_killed_sweep_leaves_nobody_behind(tmp_path: Path) -> None:
+    words = [sys.executable, "-m", "greet.run", "-m", f"name={','.join('abcd')}", "pause_s=60", f"out={tmp_path / 'out'}", "hydra/launcher=joblib"]
+    process = subprocess.Popen(words, cwd=tmp_path, env=os.environ | GREET, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / "out").glob("*.txt"))) < 2:  # at work, side by side
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.05)
+    workers = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and f"{process.pid}" in _parent(path) and "loky" in _words(path)]
+    assert workers
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 5
+    while [pid for pid in workers if (Path("/proc") / pid / "cmdline").exists() and _words(Path("/proc") / pid)]:
+        assert time.monotonic() < deadline, "a worker lives on"
+        time.sleep(0.05)
+
+
+def _parent(process: Path) -> list[str]:
+    try:
+        return (process / "stat").read_text().rpartition(")")[2].split()[1:2]
+    except OSError:
+        return []
+
+
+def _words(process: Path) -> str:
+    try:
+        return (process / "cmdline").read_text()
+    except OSError:
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -13,8 +14,17 @@ from numpy.typing import DTypeLike
 
 from whatwhere.disk import reserve, sync
 from whatwhere.errors import BadInput
+from whatwhere.files import atomic
 
 AT_ONCE = 1 << 24  # bytes
+
+
+def write_npz(path: str | Path, **arrays: np.ndarray) -> None:
+    """Several arrays in one .npz file, whole or not at all. Packed in memory: a ZipFile that fails on a full disk fails again when it is thrown away."""
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)  # type: ignore[arg-type]
+    with atomic(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())
 
 
 class ArrayFile:

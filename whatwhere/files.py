@@ -63,7 +63,7 @@ def draft(path: Path) -> Path:
     """A name beside `path` for what will be `path` when it is whole (`put`); its folder is made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if (place := path.parent.absolute()) not in _cleared:
-        clear_leftovers(place)
+        clear_leftovers(place, any_version=False)  # it may be anybody's folder
         _cleared.add(place)
     name = path.name.encode(errors="surrogateescape")[:100].decode(errors="ignore")  # a name may have 255 bytes
     return path.with_name(f".{name}.{_host}-{os.getpid()}-{next(_writes)}.tmp")
@@ -86,11 +86,11 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def clear_leftovers(folder: Path) -> None:
-    """Removes what killed processes of this machine left half written."""
+def clear_leftovers(folder: Path, any_version: bool = True) -> None:
+    """Removes what killed processes of this machine left half written; those of earlier versions did not name their machine."""
     for leftover in folder.glob(".*.tmp"):
         found = LEFTOVER.fullmatch(leftover.name)
-        if found and found[1] in (None, _host) and not Path(f"/proc/{found[2] or found[3]}").exists():
+        if found and found[1] in ((None, _host) if any_version else (_host,)) and not Path(f"/proc/{found[2] or found[3]}").exists():
             with contextlib.suppress(OSError):  # one that may not be removed is in nobody's way
                 remove(leftover)
 

@@ -20,6 +20,7 @@ from whatwhere.flags import Words, is_hydras
 from whatwhere.hints import hints_of
 from whatwhere.kinds import OutputFolder
 from whatwhere.overrides import choices, override
+from whatwhere.parent import end_with
 from whatwhere.reading import check
 from whatwhere.settings import composed, first_line, groups_of, typed
 
@@ -56,6 +57,7 @@ def sweep(config_module: str, config_name: str, settings: type[T], main: Callabl
 
         if multiprocessing.get_start_method(allow_none=True) == "loky":  # joblib's workers name a way that their own children do not know
             multiprocessing.set_start_method("spawn", force=True)
+            end_with(os.getppid())
         main(typed(settings, OmegaConf.to_container(config, resolve=True)))  # type: ignore[arg-type]
 
     _hydra(config_module, config_name, job, joined, words)

@@ -29,7 +29,7 @@ import numpy as np
 from envs.demos.workers import workers
 from envs.options import Pixels, Rendering
 from envs.seeds import PROBES
-from whatwhere.arrays import ArrayFile
+from whatwhere.arrays import ArrayFile, write_npz
 from whatwhere.command import command
 from whatwhere.disk import check_writable
 from whatwhere.files import atomic, claim, owned, write_json
@@ -126,8 +126,7 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
             left = int((time.monotonic() - began) / done * (count - done))
             print(f"\r{task}: scene {done}/{count} · {left // 60}:{left % 60:02d} left ", end="", flush=True)
     print()
-    with atomic(folder / "labels.npz") as path, path.open("wb") as file:
-        np.savez(file, **labels)
+    write_npz(folder / "labels.npz", **labels)
     return {"cameras": cameras, "motions": list(MOTIONS)}
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from whatwhere.arrays import write_npz
 from whatwhere.errors import BadInput
-from whatwhere.files import atomic
 from whatwhere.look import look
 
 VERSION = "1"  # part of the cache's key: change it with the method below
@@ -79,8 +79,8 @@ def _decimated(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.
         with np.load(path, allow_pickle=False) as stored:
             return tuple(stored[name] for name in names)  # type: ignore[return-value]
     result = _simplify(vertices, faces)  # it was not there, or damaged
-    with contextlib.suppress(OSError), atomic(path) as temporary, temporary.open("wb") as file:  # a full disk costs the time again, no more
-        np.savez(file, **dict(zip(names, result, strict=True)))
+    with contextlib.suppress(OSError):  # a full disk costs the time again, no more
+        write_npz(path, **dict(zip(names, result, strict=True)))
     return result
 
 

@@ -43,7 +43,14 @@ def test_tokens_that_do_not_fit(demos: Path, disk: Callable[[int], Path], tmp_pa
     assert same(tmp_path / "out", whole)
 
 
-@pytest.mark.parametrize(("megabytes", "save_every", "fails"), [(20, 4, "state.safetensors"), (35, 4, "state.safetensors"), (28, 100, "model.safetensors")])
+@pytest.mark.parametrize(
+    ("megabytes", "save_every", "fails"),
+    [
+        (20, 4, "state.safetensors"),
+        pytest.param(35, 4, "state.safetensors", marks=pytest.mark.slow),
+        pytest.param(28, 100, "model.safetensors", marks=pytest.mark.slow),
+    ],
+)
 def test_a_disk_too_small(demos: Path, disk: Callable[[int], Path], whole: Path, megabytes: int, save_every: int, fails: str) -> None:
     """The state has about 26 MB: it does not fit; it fits once, and not beside the one before; it fits, and the checkpoint does not."""
     folder = disk(megabytes << 10)

@@ -34,7 +34,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("to", [*FORMATS, "video"])
-@pytest.mark.parametrize("leave", [0, 12_000, 40_000])
+@pytest.mark.parametrize("leave", [12_000, *(pytest.param(more, marks=pytest.mark.slow) for more in (0, 40_000))])
 def test_a_full_disk_is_no_damage_of_the_source(sources: dict[str, Path], disk: Callable[[int], Path], to: str, leave: int) -> None:
     """In the head, among the demonstrations, or at the end; the source is read while the output is written."""
     folder = disk(1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -45,6 +46,7 @@ def main(settings: Settings) -> None:
             raise RuntimeError("no child")
     if settings.out:
         write_text(Path(settings.out) / f"{settings.name}-{settings.times}.txt", line)
+    time.sleep(settings.pause_s)
 
 
 if __name__ == "__main__":
