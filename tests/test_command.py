@@ -190,6 +190,7 @@ def test_choose_and_positive() -> None:
         (["name=nobody"], 2, ["not here"]),  # noticed by main
         (["--times", "3"], 2, ["--times", "times=…"]),
         (["--helf"], 2, ["--helf", "no such flag"]),
+        (["name=giant"], 1, ["not enough memory"]),
         (["--cfg", "job"], 0, ["times: 1"]),
         (["--cfg=job", "--package", "_global_", "--resolve"], 0, ["times: 1"]),
         (["--info"], 0, ["times: 1"]),

@@ -29,7 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from whatwhere.errors import BadInput, Failed, is_of_this_machine, one_line, outside, positive
+from whatwhere.errors import BadInput, Failed, is_of_this_machine, one_line, out_of_memory, outside, positive
 from whatwhere.flags import PRINTING, sort
 from whatwhere.hints import hints_of
 from whatwhere.parent import end_with_starter
@@ -84,6 +84,10 @@ def command(
         _leave(one_line(str(error), arguments), 1)
     except OSError as error:
         if (line := outside(error)) is None:
+            raise
+        _leave(one_line(line, arguments), 1)
+    except (MemoryError, RuntimeError) as error:
+        if (line := out_of_memory(error)) is None:
             raise
         _leave(one_line(line, arguments), 1)
 

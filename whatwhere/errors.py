@@ -37,6 +37,14 @@ def outside(error: OSError) -> str | None:
     return f"{place}{reason}{full}"
 
 
+def out_of_memory(error: BaseException) -> str | None:
+    """One line for an error that says that memory is used up, of whatever library; None for another error."""
+    text = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and ("out of memory" in text or "can't allocate memory" in text)):
+        return f"not enough memory{text and ': '}{text.partition(chr(10))[0][:200]}; take less at once: a smaller batch or size, fewer processes"
+    return None
+
+
 def shown(value: object, most: int = 80) -> str:
     """What was found, as a message shows it: short, on one line, and printable whatever it is."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +26,8 @@ PLACES = (
     "probe",
     "probe_every",
 )  # no influence on what is learnt
+
+BYTES_A_WEIGHT = 16  # in fp32: itself, its gradient, and two averages of AdamW
 
 
 @options
@@ -73,6 +76,7 @@ class Settings:
     def __post_init__(self) -> None:
         if self.crop[0] > self.crop[1]:
             raise BadInput(f"crop={list(self.crop)}: needs two shares, from … to, such as [0.4,1.0]")
+        check_memory(self.dim, self.depth)
         if self.micro_batches is not None and self.batch % self.micro_batches:
             raise BadInput(f"micro_batches={self.micro_batches}: must divide batch={self.batch}")
         if not Path(self.data).is_dir():
@@ -81,3 +85,11 @@ class Settings:
             raise BadInput(f"probe={self.probe}: no such folder; draw a task's scenes with python -m envs.demos.scenes")
         if self.init is not None and not Path(self.init).is_dir():
             raise BadInput(f"init={self.init}: no such folder; needs the streams of an earlier stage, OUT/streams/<digits>")
+
+
+def check_memory(dim: int, depth: int) -> None:
+    """Raises BadInput for streams whose weights, with all that training keeps of each, are larger than this machine's memory."""
+    needed = 2 * depth * 12 * dim**2 * BYTES_A_WEIGHT  # two streams; a block has 4 dim² weights in its attention and 8 dim² in its MLP
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        raise BadInput(f"dim={dim}, depth={depth}: weights that take {needed / 2**30:.0f} GiB in training; this machine has {there / 2**30:.0f} GiB")

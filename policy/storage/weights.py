@@ -12,18 +12,23 @@ from safetensors.torch import load, save
 from torch import nn
 
 from policy.storage.tensorfile import compare_shapes, read_header
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 
 M = TypeVar("M", bound=nn.Module)
 
 
 def serialise(module: nn.Module, skip: str | None = None) -> tuple[bytes, dict[str, list[int]]]:
-    """The module's tensors in fp16 as the bytes of a safetensors file, and their shapes. Raises ValueError for weights that fp16 cannot hold."""
+    """The module's tensors in fp16 as the bytes of a safetensors file, and their shapes. Raises Failed for weights that fp16 cannot hold."""
     tensors = {name: value.detach().cpu().half().contiguous() for name, value in module.state_dict().items() if skip is None or not name.startswith(skip)}
-    for name, value in tensors.items():
-        if not value.isfinite().all():
-            raise ValueError(f"{name}: not finite in fp16; training diverged")
+    check_storable(tensors)
     return save(tensors), {name: list(value.shape) for name, value in tensors.items()}
+
+
+def check_storable(tensors: Mapping[str, torch.Tensor]) -> None:
+    """Raises Failed for weights that fp16, in which they are stored, cannot hold."""
+    for name, value in tensors.items():
+        if not value.half().isfinite().all():
+            raise Failed(f"{name}: not finite in fp16: the training diverged; try a smaller lr")
 
 
 def restored(make: Callable[[], M], files: Mapping[str, Path]) -> M:

@@ -21,7 +21,7 @@ from policy.training.action_settings import Settings
 from policy.training.device import autocast, choose_device
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import owned, sha256, write_json
 
 GROUPS = {"translation": slice(0, 3), "rotation": slice(3, 6), "gripper": slice(6, 7)}
@@ -104,6 +104,8 @@ def _train(settings: Settings, encoder: ChangeEncoder, tokens: Tensor, targets: 
         with autocast(device, settings.precision):
             predicted = head(Tokens(tokens[rows].to(device).float(), positions))
         loss = masked_l1(predicted.float(), targets[rows].to(device))
+        if not loss.isfinite():
+            raise Failed(f"out={settings.out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr, or precision=fp32")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(head.parameters(), 1.0)

@@ -20,6 +20,7 @@ from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
 from policy.storage.checkpoint import load_streams, save_pretrained
 from policy.storage.stored import default_streams
+from policy.storage.weights import check_storable
 from policy.streams import TwoStreamEncoder
 from policy.training.cache import TokenCache, token_cache
 from policy.training.dataset import Demos, moved_by, shifted
@@ -29,6 +30,7 @@ from policy.training.schedule import schedule
 from policy.training.settings import Settings
 from policy.transforms import Affine
 from whatwhere.disk import check_writable
+from whatwhere.errors import Failed
 from whatwhere.files import claim, owned
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
@@ -146,6 +148,8 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
         with autocast(device, settings.precision):
             predicted, rows = samples.predict(policy, step)
         loss = policy.head.loss(predicted.float(), samples.chunks[rows], samples.valid[rows])
+        if not loss.isfinite():
+            raise Failed(f"out={out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr, or precision=fp32")
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([*heads, *stream], 1.0)
@@ -164,6 +168,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
             line = f"step {step + 1}/{steps} loss {smooth:.4f}{held_out} · {rate:.1f} steps/s · {left / 60:.1f} min left "
             print(f"\r{line}", end="", file=sys.stderr, flush=True)
         if (step + 1) % settings.save_every == 0 or step + 1 == steps:
+            check_storable(dict(average.named_parameters()))
             save_state(out / STATE, step + 1, {"learning": learning}, optimizer)
             if unseen is not None:
                 error = float(unseen.error(average).mean())

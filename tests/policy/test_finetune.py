@@ -27,7 +27,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training import loop as training
 from policy.training.cache import shift_table, token_cache
 from policy.training.dataset import load_demos, moved_by, shifted
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 from whatwhere.settings import parse
 
 SIZE, GAP, CAMERAS = 32, 4, ["agentview", "robot0_eye_in_hand"]
@@ -211,6 +211,13 @@ def test_other_settings_in_the_same_folder_are_refused(demos: Path, tmp_path: Pa
     finetune(settings(demos, tmp_path / "out"))
     with pytest.raises(BadInput, match="other settings"):
         finetune(settings(demos, tmp_path / "out", lr=0.5))
+
+
+def test_a_training_that_diverges_is_stopped_where_it_does(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "schedule", lambda step, steps: float("nan"))  # of the learning rate
+    with pytest.raises(Failed, match="stopped in step 2: the loss is not finite"):
+        finetune(settings(demos, tmp_path / "out"))
+    assert not list((tmp_path / "out").glob("*.safetensors"))
 
 
 def test_demonstrations_of_several_seeds_go_together(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ def main(settings: Settings) -> None:
         raise BadInput("name=nobody: is not here")
     if settings.name == "crash":
         raise RuntimeError("it broke")
+    if settings.name == "giant":
+        bytearray(2**62)
     line = f"hello {settings.name}"
     print("\n".join([line.upper() if settings.style == "loud" else line] * settings.times))
     if settings.child:

@@ -258,6 +258,7 @@ def test_epochs_are_counted_in_clips(data: Path, tmp_path: Path) -> None:
     [
         ({"objective": "video"}, "objective=video: unknown; valid: "),
         ({"objective.hiden": 0.5}, "objective.hiden: no such option"),
+        ({"dim": 8192, "depth": 256, "heads": 64}, "dim=8192, depth=256: weights that take 6144 GiB"),
         ({"objective.hidden": 1.5}, "objective.hidden=1.5: must be at least 0, at most 1"),
         ({"objective.image_encoder": "x" * 200}, "objective.image_encoder"),
         ({"preset": "full"}, "preset=full: unknown; valid: full_scale"),
