@@ -29,10 +29,11 @@ class VideoFile:
         rate = str(Fraction(hz).limit_denominator())
         pictures = ["-f", "rawvideo", "-vcodec", "rawvideo", "-s", f"{width}x{height}", "-pix_fmt", "rgb24", "-r", rate, "-i", "-", "-an"]
         words = [_ffmpeg(), "-y", "-v", "error", *pictures, "-vcodec", "libx264", "-pix_fmt", colours, *options, "-f", "mp4"]
+        words += [str(self._draft.absolute())]  # a colon in a relative path would end the name of a protocol
         self._said = os.fdopen(os.memfd_create("ffmpeg"), "rb")  # what ffmpeg says: in memory, for the disk may be full
         try:
             # In a group of its own, so that Ctrl-C does not end it before its last frame
-            self._ffmpeg = subprocess.Popen([*words, str(self._draft)], stdin=subprocess.PIPE, stdout=self._said, stderr=self._said, process_group=0)
+            self._ffmpeg = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=self._said, stderr=self._said, process_group=0)
         except OSError as error:
             self._said.close()
             raise Failed(f"{self.path}: ffmpeg does not start ({error.strerror}: {words[0]})") from None
@@ -106,7 +107,7 @@ def num_frames(path: str | Path) -> int:
 
     try:
         look(path, "video")
-        with av.open(str(path), format="mp4") as container:
+        with av.open(str(Path(path).absolute()), format="mp4") as container:
             if not container.streams.video:
                 return 0
             stream = container.streams.video[0]

@@ -51,7 +51,7 @@ class Film:
         look(self.path, "video")
         options = {"format_whitelist": self.format or FORMATS, "protocol_whitelist": "file", "enable_drefs": "0"}
         try:
-            self.container = av.open(str(self.path), format=self.format, options=options)
+            self.container = av.open(str(self.path.absolute()), format=self.format, options=options)
         except (av.error.FFmpegError, OSError, ValueError) as error:
             _raise_of_this_machine(error, self.path)
             raise Unreadable(reason(error)) from None

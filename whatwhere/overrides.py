@@ -115,4 +115,7 @@ def _swept(key: str, text: str) -> list[str]:
     sweep = found.value()
     if isinstance(sweep, RangeSweep) and not (sweep.step and (sweep.stop - sweep.start) / sweep.step <= MOST_CHOICES):  # type: ignore[operator]
         raise BadInput(f"{key}={text}: more than {MOST_CHOICES} values")
-    return list(found.sweep_string_iterator())
+    values = list(found.sweep_string_iterator())
+    if not values:
+        raise BadInput(f"{key}={text}: no values")
+    return values

@@ -172,7 +172,7 @@ def _sixteen_bits(file: Path | BinaryIO) -> np.ndarray:
         file.seek(0)
     try:
         options = {"format_whitelist": "png_pipe,tiff_pipe", "protocol_whitelist": "file"}
-        with av.open(str(file) if isinstance(file, Path) else file, mode="r", options=options) as container:
+        with av.open(str(file.absolute()) if isinstance(file, Path) else file, mode="r", options=options) as container:
             frame: Any = next(container.decode(video=0))
             return frame.to_ndarray(format="rgba64le" if any(part.is_alpha for part in frame.format.components) else "rgb48le")
     except (av.error.FFmpegError, StopIteration) as error:

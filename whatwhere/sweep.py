@@ -12,16 +12,16 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any, TextIO, TypeVar
 
 from whatwhere.disk import why_not_writable
 from whatwhere.errors import BadInput
 from whatwhere.flags import Words, is_hydras
 from whatwhere.hints import hints_of
-from whatwhere.kinds import OutputFolder
+from whatwhere.kinds import OutputFolder, Range
 from whatwhere.overrides import choices, override
 from whatwhere.parent import end_with
-from whatwhere.reading import check
+from whatwhere.reading import check, read
 from whatwhere.settings import composed, first_line, groups_of, typed
 
 T = TypeVar("T")
@@ -33,7 +33,8 @@ OWN = {  # Hydra's own folders and logs: a command's `out=` is the only place it
     "hydra.sweep.subdir": "${hydra.job.num}",
     "hydra/job_logging": "stdout",
 }
-PLACES = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
+CHECKED = {"hydra.run.dir": OutputFolder, "hydra.sweep.dir": OutputFolder, "hydra.sweep.subdir": OutputFolder}
+CHECKED |= {"hydra.launcher.n_jobs": Annotated[int, Range(-1, 256)]}  # of joblib: processes; -1: one a core
 CHECKED_JOBS = 200  # jobs of a sweep that are looked at before the first starts (~ 20 ms each)
 MOST_JOBS = 10_000
 
@@ -46,10 +47,11 @@ def sweep(config_module: str, config_name: str, settings: type[T], main: Callabl
     every = [choices(argument, hints, groups) for argument in words.options]
     if math.prod(map(len, every)) > MOST_JOBS:
         raise BadInput(f"{' '.join(words.options)}: more than {MOST_JOBS} jobs")
-    own = [argument for argument in words.options if not is_hydras(argument)]
-    jobs = itertools.product(*(each for each, argument in zip(every, words.options, strict=True) if argument in own))
-    for job_overrides in itertools.islice(jobs, CHECKED_JOBS):
-        composed(config_module, config_name, settings, job_overrides, config_dir)
+    ours = [each for each in every if not is_hydras(each[0])]
+    first = [composed(config_module, config_name, settings, job, config_dir) for job in itertools.islice(itertools.product(*ours), CHECKED_JOBS)]
+    if len(ours) == len(every) and len(first) == 1:
+        main(first[0])  # nothing to sweep over
+        return
     joined = [f"{each[0].partition('=')[0]}={','.join(one.partition('=')[2] for one in each)}" for each in every]
 
     def job(config: Any) -> None:
@@ -78,9 +80,9 @@ def _hydra(config_module: str, config_name: str, job: Callable[[Any], object], o
     import hydra
 
     given = dict(argument.lstrip("+").split("=", 1) for argument in overrides)
-    for place in PLACES:
-        if place in given:
-            check(place, given[place], OutputFolder)
+    for key, hint in CHECKED.items():
+        if key in given:
+            check(key, read(key, given[key], hint), hint)
     flags = [flag if word is None else f"{flag}={word}" for flag, word in words.flags.items()]
     logging.raiseExceptions = False  # where nothing can be printed: Hydra's own lines fail without a traceback each
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # makes Hydra raise rather than print and exit 1
@@ -91,9 +93,23 @@ def _hydra(config_module: str, config_name: str, job: Callable[[Any], object], o
         sys.argv[1:] = [*overrides, *own, *flags]
         with _as_bad_input([*words.options, *flags]):
             try:
-                hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
+                with contextlib.redirect_stderr(_WithoutJobs(sys.stderr)):  # type: ignore[type-var]
+                    hydra.main(version_base="1.3", config_path=f"pkg://{config_module}", config_name=config_name)(job)()
             finally:
                 sys.argv[1:] = before
+
+
+class _WithoutJobs:
+    """Standard error, but for Hydra's line about a job that failed: the error itself is told, in one line."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return len(text) if text.startswith("Error executing job with overrides") else self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,11 +45,16 @@ def find(folders: str | Sequence[str]) -> list[Path]:
     """Result folders among names of folders, of folders that hold them at any depth, and glob patterns. Raises BadInput where one gives nothing."""
     found: dict[Path, None] = {}
     for pattern in [folders] if isinstance(folders, str) else folders:
-        inside = sorted(path.parent for match in glob.glob(pattern, recursive=True) for path in Path(match).rglob(ROWS))
+        inside = sorted(path.parent for match in matches(pattern) for path in Path(match).rglob(ROWS))
         if not inside:
             raise BadInput(f"folders={pattern}: no result folder there (none holds {ROWS})")
         found |= dict.fromkeys(inside)
     return list(found)
+
+
+def matches(pattern: str) -> list[str]:
+    """What a glob pattern finds; a name that is there stands for itself, whatever signs are in it."""
+    return [pattern] if os.path.lexists(pattern) else glob.glob(pattern, recursive=True)
 
 
 def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[Entry]:

@@ -14,6 +14,7 @@ import pytest
 from envs.video import VideoFile, num_frames
 from tests.disks import fill
 from whatwhere.errors import Failed
+from whatwhere.film import Film
 
 OPTIONS = ["-crf", "30", "-preset", "ultrafast", "-threads", "1", "-movflags", "+faststart"]
 
@@ -33,6 +34,17 @@ def test_a_video_holds_its_frames(tmp_path: Path) -> None:
     frames = iio.imread(path)
     assert frames.shape == (4, 64, 64, 3) and np.abs(frames[:3].astype(int) - noise(3)).mean() < 3
     assert num_frames(tmp_path) == num_frames(tmp_path / "none.mp4") == 0
+
+
+@pytest.mark.parametrize("name", ["12:30/a.mp4", "pipe:1.mp4", "file:a.mp4", "a|b.mp4", "-y.mp4", "%03d.mp4", "é (1) [2].mp4", " a .mp4"])
+def test_a_name_is_a_name_whatever_it_means_to_ffmpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    with VideoFile(name, 64, 64, 20, OPTIONS) as video:
+        video.write(noise(3))
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.mp4")] == [name]
+    assert num_frames(name) == 3
+    with Film(Path(name)) as film:
+        assert len(list(film.frames())) == 3
 
 
 def test_a_truncated_or_damaged_video_is_not_whole(tmp_path: Path) -> None:

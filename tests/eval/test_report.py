@@ -21,6 +21,7 @@ from eval.results import add_row, finish, last_line, load, load_rows
 from eval.score import wilson
 from whatwhere.errors import BadInput
 from whatwhere.flags import sort
+from whatwhere.settings import parse
 
 
 def fill(folder, encoder, wins, *, task="pick_at_xy", version="0", seed=1, n=20, train_seed=0, relation=None, **conditions):
@@ -259,6 +260,16 @@ def test_what_is_not_one_recipe_is_not_pooled(tmp_path):
     for name, conditions in {"a": {}, "b": {}, "c": {"task": "stack_centered", "seed": 1}, "d": {"task": "stack_centered", "seed": 2, "train_seed": 1}}.items():
         fill(tmp_path / name, "pixelwise", 3, **conditions)
     assert trainings.make_table(collect(find(str(tmp_path)))) is None
+
+
+def test_folders_are_found_whatever_their_names(tmp_path):
+    for name in ("runs [2]", "a=b, c", "démos (copy)", "*"):
+        fill(tmp_path / name / "x", "pixelwise", 3)
+        (folder,) = find([str(tmp_path / name)])
+        assert folder == tmp_path / name / "x"
+        settings = parse("eval.conf", "report", ReportSettings, [f"folders={tmp_path / name}"])
+        assert settings.folders == (str(tmp_path / name),)
+    assert len(find([str(tmp_path / "**")])) == len(find([str(tmp_path / "?*")])) == 4
 
 
 def test_an_unfinished_folder_is_said_to_be(tmp_path, capsys):
