@@ -11,12 +11,12 @@ from whatwhere.errors import BadInput, choose, did_you_mean
 from whatwhere.flags import is_hydras
 from whatwhere.hints import alternatives, hint_at, inside_of
 from whatwhere.pieces import pieces, quoted, unquoted
-from whatwhere.reading import read
+from whatwhere.reading import check, read
 
 CHOICE = re.compile(r"\s*choice\s*\((.*)\)\s*", re.DOTALL)  # the same as what is in it
 FUNCTIONS = re.compile(r"\s*(range|shuffle|sort)\s*\(.*\)\s*", re.DOTALL)  # Hydra's, in a sweep
 REFERENCE = re.compile(r"\$\{\s*(?:([\w.]+)\s*:|\.*(\w+)[\w.\[\]]*\s*\})")  # ${resolver:…} or ${option}
-MOST_CHOICES = 10_000
+MOST_CHOICES, LONGEST_MAPPING, LONGEST_KEY = 10_000, 10_000, 200
 
 
 def split(argument: str, hints: Mapping[str, Any]) -> tuple[str, str]:
@@ -25,6 +25,8 @@ def split(argument: str, hints: Mapping[str, Any]) -> tuple[str, str]:
     key = key if is_hydras(key) else key.lstrip("+")  # Hydra's "add it, or set it": options are there, and what is not is added to a mapping
     if not equals:
         raise BadInput(f"{argument}: not of the form key=value; valid keys: {', '.join(hints)}{did_you_mean(key, hints)}")
+    if len(key) > LONGEST_KEY:
+        raise BadInput(f"{key}: no such option; valid: {', '.join(hints)}")
     if not is_hydras(key):
         hint_at(key, hints)
     return key, text
@@ -65,16 +67,18 @@ def _value(key: str, text: str, hints: Mapping[str, Any], groups: Mapping[str, S
     if key in groups:
         return text if text == "null" and type(None) in alternatives(hint) else choose(key, unquoted(text), groups[key])
     if inside_of(hint) is not None:
+        if len(text) > LONGEST_MAPPING:
+            raise BadInput(f"{key}={text}: {len(text)} signs long, at most {LONGEST_MAPPING} are allowed")
         return text if _parsed(key, text) else _encoded(text, hints)
     if text.startswith("${") and _refers(text, 0, hints):  # to another option, whatever the type of either
         return _encoded(text, hints)
-    return _encoded(read(key, text, hint), hints)
+    return _encoded(check(key, read(key, text, hint), hint), hints)  # checked already here: Hydra takes seconds over a very long word
 
 
 def _encoded(value: Any, hints: Mapping[str, Any]) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return f"[{','.join(_encoded(one, hints) for one in value)}]"
     return quoted(_escaped(value, hints)) if isinstance(value, str) else str(value)
 
@@ -99,7 +103,7 @@ def _parsed(key: str, text: str) -> Any:
 
     try:
         return OverridesParser.create().parse_override(f"{key}={text}")
-    except HydraException:
+    except (HydraException, RecursionError):  # brackets in brackets in brackets …
         return None
 
 

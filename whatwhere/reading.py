@@ -93,6 +93,8 @@ def _as(key: str, value: Any, kind: Any) -> Any:
     if kind is str and not isinstance(value, dict | list | tuple | type(None)):
         return str(value)
     if origin is dict and isinstance(value, dict):
+        if odd := [name for name in value if not isinstance(name, str)]:
+            raise BadInput(f"{key}.{odd[0]}: needs a name in place of {odd[0]}")
         inside = (typing.get_args(kind) or (Any, Any))[1]
         return {name: check(f"{key}.{name}", one, inside) for name, one in value.items()}
     if kind is Any or (origin in (bool, type(None)) and isinstance(value, origin)):
