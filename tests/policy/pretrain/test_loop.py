@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from policy.config import PolicyConfig, StreamsConfig
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain import OBJECTIVES, loop
-from policy.pretrain.settings import Settings
+from policy.pretrain.settings import Settings, check_memory
 from policy.probing import quick
 from policy.storage.checkpoint import load_fusion, load_streams, save_streams
 from policy.streams import TwoStreamEncoder
@@ -258,7 +258,6 @@ def test_epochs_are_counted_in_clips(data: Path, tmp_path: Path) -> None:
     [
         ({"objective": "video"}, "objective=video: unknown; valid: "),
         ({"objective.hiden": 0.5}, "objective.hiden: no such option"),
-        ({"dim": 8192, "depth": 256, "heads": 64}, "dim=8192, depth=256: weights that take 6144 GiB"),
         ({"objective.hidden": 1.5}, "objective.hidden=1.5: must be at least 0, at most 1"),
         ({"objective.image_encoder": "x" * 200}, "objective.image_encoder"),
         ({"preset": "full"}, "preset=full: unknown; valid: full_scale"),
@@ -277,6 +276,13 @@ def test_refusals(data: Path, tmp_path: Path, change: dict[str, Any], said: str)
     with pytest.raises(BadInput) as refused:
         loop.pretrain(parse("policy.conf", "pretrain", Settings, given))
     assert said in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_streams_that_no_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sysconf", lambda name: 2**12 if name == "SC_PAGE_SIZE" else 2**22)  # 16 GiB
+    check_memory(128, 4)
+    with pytest.raises(BadInput, match="dim=4096, depth=64: weights that take 384 GiB in training; this machine has 16 GiB"):
+        check_memory(4096, 64)
 
 
 def test_every_objective_has_its_settings() -> None:
