@@ -139,7 +139,8 @@ def test_a_stage_begins_with_the_streams_and_the_fusion_of_the_one_before(data: 
 
 
 def test_streams_that_could_not_be_kept_are_not_begun(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"streams\.depth=64, streams\.dim=4096: make 2\.6e\+10 weights; at most 1e\+09"):
+    # by what the machine has or, on a very large one, by what a checkpoint may hold
+    with pytest.raises(BadInput, match=r"dim=4096, depth=64: weights that take 384 GiB in training|streams\.dim=4096: make 2\.6e\+10 weights; at most 1e\+09"):
         run(data, tmp_path / "large", dim=4096, depth=64, heads=64)
     with pytest.raises(BadInput, match="depth=65: must be at least 1, at most 64"):
         run(data, tmp_path / "large", depth=65)
