@@ -1,4 +1,4 @@
-# make eval      sets everything up, then evaluates:  make eval TASK=stack_centered ENCODER=avg_late ARGS="episodes=100"
+# make eval      sets everything up, then evaluates:  make eval TASK=stack_centered ENCODER=avg_late ARGS="video=failures"
 # make test      sets everything up, then the tests
 # make help      the rest
 

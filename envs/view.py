@@ -16,6 +16,7 @@ from envs.experts import RandomPolicy, ZeroPolicy, check_expert, expert_class
 from envs.options import Expert, Noise, Pixels, Rendering, Task
 from envs.video import VideoFile
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
@@ -117,7 +118,7 @@ def line(episode: int, steps: int, info: dict[str, Any]) -> str:
     outcome = "success" if info["success"] else info["failure"] or "out of time"
     relation = f" · relation {'correct' if info['is_relation_correct'] else 'wrong'}" if "is_relation_correct" in info else ""
     error = "none" if info["position_error_cm"] is None else f"{info['position_error_cm']:.2f} cm"
-    return f"episode {episode} · {outcome} · {steps} steps · position error {error}{relation} · start {info['init_hash']}"
+    return f"episode {episode} · {outcome} · {counted(steps, 'step')} · position error {error}{relation} · start {info['init_hash']}"
 
 
 if __name__ == "__main__":

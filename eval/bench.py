@@ -14,6 +14,7 @@ from pathlib import Path
 from eval.benches.settings import PARTS, Settings
 from eval.reports.tables import rewrite_block
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.files import write_json
 from whatwhere.versions import installed
@@ -30,7 +31,7 @@ def main(settings: Settings) -> None:
         rewrite_block(settings.into, f"bench_{settings.what}", "\n".join(["```", about(), *map(str, figures), "```"]))
     missed = [figure for figure in figures if not figure.passed]
     if missed:
-        print(f"{len(missed)} of {len(figures)} figures missed their bar", file=sys.stderr)
+        print(f"missed: the bars of {len(missed)} of {counted(len(figures), 'figure')}", file=sys.stderr)
         raise SystemExit(1)
 
 

@@ -11,6 +11,7 @@ from eval.reports.entries import Entry, collect
 from eval.reports.evaluations import make_table, p_text
 from eval.score import compare, pairs
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.kinds import InputPath
 from whatwhere.options import options
@@ -53,7 +54,9 @@ def describe(a: Entry, b: Entry, result: dict[str, Any]) -> str:
     if error["starts"]:
         for name in ("median", "mean"):
             value, interval = error[f"{name}_difference"], error[f"{name}_ci95"]
-            lines.append(f"position error, {name} of A − B: {_signed(value, 2)} cm {_interval(interval, 1, 2)} (paired bootstrap, {error['starts']} starts)")
+            lines.append(
+                f"position error, {name} of A − B: {_signed(value, 2)} cm {_interval(interval, 1, 2)} (paired bootstrap, {counted(error['starts'], 'start')})"
+            )
     else:
         lines.append("position error: none recorded for common starts")
     return "\n".join(lines)

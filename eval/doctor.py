@@ -18,8 +18,9 @@ from importlib import metadata
 from pathlib import Path
 
 from whatwhere.command import command
+from whatwhere.cores import usable_cores
 from whatwhere.disk import check_writable, why_not_writable
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import atomic
 from whatwhere.kinds import OutputFile
 from whatwhere.options import options
@@ -114,6 +115,10 @@ def rendering(settings: Settings) -> Iterator[Finding]:
         packages = " ".join(missing()) or PACKAGES
         yield Finding("rendering", str(error).removeprefix("rendering: ").partition(";")[0], f"apt-get install {packages}", True)
         return
+    except Failed as error:
+        told, _, remedy = str(error).removeprefix("rendering: ").partition("; ")
+        yield Finding("rendering", told, remedy, True)
+        return
     yield Finding("rendering", f"{backend}, {renderer}" + (" (on the processor: works, but slower than a GPU)" if is_software(renderer) else ""))
     yield _test_frame(settings.picture)
 
@@ -145,9 +150,8 @@ def _test_frame(picture: str | None) -> Finding:
 
 def machine(_: Settings) -> Iterator[Finding]:
     """Cores, memory, disk."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     threads = os.environ.get("OMP_NUM_THREADS")
-    yield Finding("cores", f"{cores} of {os.cpu_count()} usable" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
+    yield Finding("cores", f"{usable_cores()} of {os.cpu_count()} usable" + (f", OMP_NUM_THREADS={threads}" if threads else ""))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
     yield Finding("memory", f"{memory:.0f} GiB", *_short(memory, LEAST_MEMORY_GIB, "use num_envs=1 and a smaller batch"))
     free = shutil.disk_usage(Path.cwd()).free / GIB

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.score import Row, score
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput, Failed
 from whatwhere.files import append_row, read_json, read_rows, write_json, write_text
 
@@ -50,7 +51,8 @@ def finish(folder: str | Path, about: dict[str, Any], episodes: Iterable[int]) -
     rows = load_rows(folder)
     missing = sorted(set(episodes) - {row["episode"] for row in rows})
     if missing:
-        raise Failed(f"{Path(folder) / ROWS}: has no row of episode {missing[0]}{f' and {len(missing) - 1} others' if missing[1:] else ''}: not scored")
+        others = f" and {counted(len(missing) - 1, 'other')}" if missing[1:] else ""
+        raise Failed(f"{Path(folder) / ROWS}: has no row of episode {missing[0]}{others}: not scored")
     write_text(Path(folder) / ROWS, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
     results = summary(rows, about)
     write_json(Path(folder) / RESULTS, results)
@@ -90,7 +92,7 @@ def unfinished(folder: str | Path, rows: Sequence[Row]) -> str | None:
     """`2 of 3 episodes`, where a folder was to hold more of them than it has rows; None where it is whole, or does not say."""
     told = [read_about(path) for name in ("settings.json", RESULTS) if (path := Path(folder) / name).exists()]
     most = max((one.get("episodes", 0) for one in told), default=0)
-    return f"{len(rows)} of {most} episodes" if len(rows) < most else None
+    return f"{len(rows)} of {counted(most, 'episode')}" if len(rows) < most else None
 
 
 def last_line(results: dict[str, Any]) -> str:
@@ -98,7 +100,7 @@ def last_line(results: dict[str, Any]) -> str:
     success, median = results["success"], results["position_error_cm"]["median"]
     error = "none" if median is None else f"{median:.2f} cm (median)"
     rate = "none" if success["rate"] is None else f"{success['rate']:.3f}"
-    return f"success {rate} [{success['ci95'][0]:.3f}, {success['ci95'][1]:.3f}] · position error {error} · {results['episodes']} episodes"
+    return f"success {rate} [{success['ci95'][0]:.3f}, {success['ci95'][1]:.3f}] · position error {error} · {counted(results['episodes'], 'episode')}"
 
 
 def table(results: dict[str, Any]) -> str:

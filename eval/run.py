@@ -5,6 +5,7 @@ The same command carries on where an interrupted one stopped.
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from dataclasses import fields, replace
@@ -21,10 +22,15 @@ from eval.reports import tables
 from eval.reports.entries import collect
 from eval.reports.evaluations import make_table
 from whatwhere.command import command
+from whatwhere.cores import usable_cores
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable, why_not_writable
 from whatwhere.files import claim, clear_leftovers, owned
 from whatwhere.pieces import spelled
 from whatwhere.versions import stamp
+
+WORTH_A_START = 4  # episodes that take as long as a process takes to start
+MOST = 16  # processes, unless more are asked for: each needs about 1 GB of memory
 
 
 def main(settings: Settings) -> None:
@@ -34,19 +40,23 @@ def main(settings: Settings) -> None:
         claim(player.out, identity(settings, player))
         player = as_before(player)
         todo = missing(settings, player)
-        print(f"{player.task} · {player.encoder or player.policy} · {settings.episodes} episodes of seed {player.seed} → {player.out}", flush=True)
+        num_envs = processes(settings.num_envs, len(todo))
+        on = f" · {counted(num_envs, 'process', 'processes')} on {counted(usable_cores(), 'core')}, ready in some seconds" if todo else ""
+        print(
+            f"{player.task} · {player.encoder or player.policy} · {counted(settings.episodes, 'episode')} of seed {player.seed}{on} → {player.out}", flush=True
+        )
         if len(todo) < settings.episodes:
             print(f"{settings.episodes - len(todo)} of them are there already", flush=True)
         if todo:
             check_writable("out", player.out)
-            play(settings, player, todo)
+            play(settings, player, todo, num_envs)
         if why_not_writable(player.out) is None:
             score = results.finish(player.out, about(settings, player), episodes(settings))
             tables.write(make_table(collect([player.out])), player.out)
         else:  # a whole evaluation that can only be read
             score = results.load(player.out)[1]
     print(results.table(score))
-    print(f"  {len(todo)} episodes in {duration(time.monotonic() - began)}; rows, tables and videos are in {player.out}")
+    print(f"  {counted(len(todo), 'episode')} in {duration(time.monotonic() - began)}; rows, tables and videos are in {player.out}")
     print(results.last_line(score))
 
 
@@ -66,17 +76,22 @@ def episodes(settings: Settings) -> range:
     return range(settings.first, settings.first + settings.episodes)
 
 
-def play(settings: Settings, player: Player, todo: list[int]) -> None:
-    """Plays episodes and writes each row as it comes."""
+def processes(asked: int | None, todo: int) -> int:
+    """How many processes play `todo` episodes: as asked, else one for each core that gets enough of them."""
+    return asked or min(usable_cores(), MOST, math.ceil(todo / WORTH_A_START))
+
+
+def play(settings: Settings, player: Player, todo: list[int], num_envs: int) -> None:
+    """Plays episodes on `num_envs` processes and writes each row as it comes."""
     for name in ("videos", "trajectories"):
         clear_leftovers(Path(player.out) / name)
-    progress = Progress(len(todo), results.load_rows(player.out))
+    progress = Progress(len(todo), results.load_rows(player.out), num_envs)
 
     def on_row(row: Row) -> None:
         results.add_row(player.out, row)
         progress.show(row)
 
-    play_all(todo, player, settings.num_envs, on_row, player.lost, settings.timeout_s)
+    play_all(todo, player, num_envs, on_row, player.lost, settings.timeout_s)
 
 
 def about(settings: Settings, player: Player) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from eval.report import publish
 from eval.reports.entries import collect
 from eval.results import RESULTS, read_about
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed, did_you_mean
 from whatwhere.files import owned, path_name
@@ -108,6 +109,7 @@ class Settings:
 
     def evaluate(self, cell: Cell, perturbation: str | None) -> list[str]:
         given: dict[str, Any] = {"checkpoint": f"{self.out}/policies/{cell.name}", "episodes": self.episodes, "seed": self.seed, "video": 0}
+        given |= {"num_envs": 1} if self.jobs > 1 else {}  # the cores are shared out among the jobs
         given |= {"perturbation": perturbation} if perturbation else {}
         return _python("eval.run", task=cell.task, **given, out=str(self.rows(cell, perturbation)))
 
@@ -146,7 +148,10 @@ def main(settings: Settings) -> None:
 def _carry_out(settings: Settings, todo: list[Cell], total: int) -> list[str]:
     """Returns a line for each cell that failed."""
     began, failed = time.monotonic(), []
-    print(f"{total - len(todo)} of {total} policies are there already" if len(todo) < total else f"{total} policies to train and evaluate", flush=True)
+    print(
+        f"{total - len(todo)} of {total} policies are there already" if len(todo) < total else f"{counted(total, 'policy', 'policies')} to train and evaluate",
+        flush=True,
+    )
     pool = ThreadPoolExecutor(settings.jobs)
     try:
         running = {pool.submit(_cell, settings, cell): cell for cell in todo}
@@ -174,7 +179,7 @@ def _cell(settings: Settings, cell: Cell) -> str:
 
 def _run(words: list[str]) -> str:
     """Runs a command, which ends with this process, to its end, and returns the last line that it printed. Raises Failed."""
-    threads = {name: os.environ.get(name, "1") for name in ("OMP_NUM_THREADS", "LP_NUM_THREADS")}
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment() | threads)
     _running.add(process)
     try:

@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.look import look
 
@@ -91,7 +92,7 @@ def _pages(image: Any, notes: list[str]) -> Iterable[int]:
                 kinds[page] = (image.size, image.mode)
         pages = list(kinds) or [0]
         if len(set(kinds.values())) > 1:
-            notes.append(f"holds {len(pages)} pictures of several sizes or kinds; the first is read")
+            notes.append(f"holds {counted(len(pages), 'picture')} of several sizes or kinds; the first is read")
             pages = pages[:1]
         image.seek(pages[0])
     return pages

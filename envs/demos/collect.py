@@ -8,7 +8,6 @@ number of workers and however often the run was killed. `starts.jsonl` has a row
 from __future__ import annotations
 
 import inspect
-import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,7 @@ from envs.demos.workers import workers
 from envs.experts import expert_class
 from envs.teleop.run import make_device, teleoperate
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
@@ -104,7 +104,8 @@ def main(settings: Settings) -> None:
         elif starts.wanted(settings.n):
             collect(settings, starts)
         failed = [row["episode"] for row in starts.rows if not row["success"]]
-        print(f"{starts.num_files} demonstrations in {folder} · {len(failed)} of {len(starts.rows)} starts failed{f': {failed}' if failed else ''}")
+        which = f": {failed}" if failed else ""
+        print(f"{counted(starts.num_files, 'demonstration')} in {folder} · {len(failed)} of {counted(len(starts.rows), 'start')} failed{which}")
 
 
 def collect(settings: Settings, starts: Starts) -> None:
@@ -122,7 +123,7 @@ def collect(settings: Settings, starts: Starts) -> None:
                 starts.add(row := future.result())
                 done = starts.num_files
                 left = int((time.monotonic() - began) / max(done - before, 1) * (settings.n - done))
-                outcome = f"{'success' if row['success'] else 'failed: ' + row['failure']} after {row['steps']} steps"
+                outcome = f"{'success' if row['success'] else 'failed: ' + row['failure']} after {counted(row['steps'], 'step')}"
                 print(f"start {row['episode']}: {outcome} · {done}/{settings.n} · {left // 60}:{left % 60:02d} left", flush=True)
             failed = sum(not row["success"] for row in starts.rows)
             if failed > PATIENCE and failed > 2 * starts.num_files:
@@ -130,5 +131,4 @@ def collect(settings: Settings, starts: Starts) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("LP_NUM_THREADS", "1")  # the software renderer: a process a core beats threads
     command("envs.conf", "collect", Settings, main)

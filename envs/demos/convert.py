@@ -20,6 +20,7 @@ from envs.demos.formats.joined import Joined
 from envs.demos.matching import Matched
 from envs.options import Names, ScaledPixels
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import sha256
@@ -82,7 +83,7 @@ class First:
 
     def episode(self, index: int) -> Episode:
         episode = self.source.episode(index)
-        print(f"{self.name(index)}: {len(episode)} steps · {index + 1}/{self.n}", flush=True)
+        print(f"{self.name(index)}: {counted(len(episode), 'step')} · {index + 1}/{self.n}", flush=True)
         return episode
 
 
@@ -105,7 +106,7 @@ def main(settings: Settings) -> None:
         module_of(settings.to).write(out, first, settings.writing, settings.content())
         for note, count in matched.notes.items():
             print(f"note: {note} ({count} of {len(first)})")
-        print(f"{len(first)} demonstrations in {out} ({settings.to}); look at them with: python -m envs.demos.inspect demos={shlex.quote(str(out))}")
+        print(f"{counted(len(first), 'demonstration')} in {out} ({settings.to}); look at them with: python -m envs.demos.inspect demos={shlex.quote(str(out))}")
 
 
 if __name__ == "__main__":

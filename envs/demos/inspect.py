@@ -19,8 +19,9 @@ from envs.demos.inspection.summary import Summary, summarise
 from envs.demos.inspection.warnings import warnings
 from envs.options import Names, ScaledPixels
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import write_text
 from whatwhere.kinds import InputPath, OutputFile, Range
 from whatwhere.options import options
@@ -78,7 +79,7 @@ def main(settings: Settings) -> None:
     print(positions.line() if isinstance(positions, Coverage) else positions)
     steps, won = [summary.steps for summary in summaries], sum(summary.success for summary in summaries)
     spread = f"{min(steps)} – {np.median(steps):g} – {max(steps)}"
-    print(f"{len(summaries)} demonstrations · {sum(steps)} steps ({spread}) · {won} with success · page: {settings.page}")
+    print(f"{counted(len(summaries), 'demonstration')} · {counted(sum(steps), 'step')} ({spread}) · {won} with success · page: {settings.page}")
 
 
 def where(summaries: Sequence[Summary], num_starts: int) -> Coverage | str:
@@ -88,10 +89,9 @@ def where(summaries: Sequence[Summary], num_starts: int) -> Coverage | str:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whatwhere" / "starts"
     try:
         return coverage(summaries, num_starts, cache)
-    except (BadInput, ImportError) as error:
+    except (BadInput, Failed, ImportError) as error:
         return f"no map: {error}"
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("LP_NUM_THREADS", "1")
     command("envs.conf", "inspect", Settings, main, bare=("demos",))

@@ -17,6 +17,7 @@ import numpy as np
 from envs.demos.episodes import Episode
 from envs.demos.formats import Source
 from envs.demos.formats.foreign import UNKNOWN
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 
 if TYPE_CHECKING:
@@ -165,8 +166,8 @@ def check_actions(env: TaskEnv, episode: Episode, where: str) -> None:
     drift, way = float(np.abs(reached - recorded).max()), float(np.abs(recorded - before).max())
     if drift > max(DRIFT_RAD, DRIFT_SHARE * way):
         raise BadInput(
-            f"{where}: its actions do not lead where its states go: played from step {first} on, the arm is {drift:.2f} rad beside them after {steps} steps "
-            f"(of a way of {way:.2f}); another controller than env_args say ({episode.attrs['control']})"
+            f"{where}: its actions do not lead where its states go: played from step {first} on, the arm is {drift:.2f} rad beside them after "
+            f"{counted(steps, 'step')} (of a way of {way:.2f}); another controller than env_args say ({episode.attrs['control']})"
         )
     fingers = [index for robot in robots for arm in robot.arms for index in robot._ref_gripper_joint_pos_indexes.get(arm) or []]
     before, recorded, reached, _ = played(env, episode, 0, span, np.array(fingers, int))

@@ -14,7 +14,6 @@ A take is one start and `frames` frames, seen by each camera of the task; its co
 from __future__ import annotations
 
 import json
-import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -30,6 +29,7 @@ from envs.options import FramesApart, Pixels, Rendering
 from envs.seeds import DEMONSTRATIONS
 from whatwhere.arrays import ArrayFile
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable, replace
 from whatwhere.files import append_row, atomic, claim, owned, read_rows, write_json
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Share
@@ -209,7 +209,7 @@ def main(settings: Settings) -> None:
     with owned(settings.out) as folder:
         claim(folder, settings.content())
         if (folder / "index.json").exists():
-            print(f"{settings.clips} clips are in {folder} already")
+            print(f"in {folder} already: {counted(settings.clips, 'clip')}")
             return
         check_writable("out", folder)
         for name, (shape, kind) in settings.arrays().items():
@@ -219,7 +219,7 @@ def main(settings: Settings) -> None:
                 _create(path, shape, kind)
         play(settings, folder)
         finish(settings, folder)
-    print(f"{settings.clips} clips of {settings.frames} frames in {folder}")
+    print(f"{counted(settings.clips, 'clip')} of {counted(settings.frames, 'frame')} in {folder}")
 
 
 def _create(path: Path, shape: tuple[int, ...], kind: type) -> None:
@@ -278,5 +278,4 @@ def finish(settings: Settings, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("LP_NUM_THREADS", "1")
     command("envs.conf", "play", Settings, main)

@@ -14,6 +14,7 @@ from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
 from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
 from envs.options import Names, Pixels, Rendering, Task
 from whatwhere.command import command
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
@@ -70,7 +71,7 @@ def main(settings: Settings) -> None:
             check_writable("out", folder)
             with contextlib.closing(make_env(headers[0], paths[0], **changes)) as env:
                 draw_all(env, todo, folder)
-    print(f"{len(paths)} demonstrations in {folder}: {looks['rendering']}, {looks['size']} px, {', '.join(looks['cameras'])}")
+    print(f"{counted(len(paths), 'demonstration')} in {folder}: {looks['rendering']}, {looks['size']} px, {', '.join(looks['cameras'])}")
 
 
 def draw_all(env: TaskEnv, todo: list[tuple[Path, dict[str, Any]]], folder: Path) -> None:
@@ -79,7 +80,7 @@ def draw_all(env: TaskEnv, todo: list[tuple[Path, dict[str, Any]]], folder: Path
         drawn = draw(env, read_episode(path, frames=False))
         drawn.attrs["drawn_from"] = header["sha256"]
         write_episode(folder / path.name, drawn)
-        print(f"{path.name}: {len(drawn)} steps drawn · {number}/{len(todo)}", flush=True)
+        print(f"{path.name}: {counted(len(drawn), 'step')} drawn · {number}/{len(todo)}", flush=True)
 
 
 def _is_drawn(target: Path, header: dict[str, Any]) -> bool:

@@ -18,7 +18,6 @@ A scene is a function of the settings and its number alone, so the first n of a 
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
@@ -131,5 +130,4 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("LP_NUM_THREADS", "1")
     command("envs.conf", "scenes", Settings, main)

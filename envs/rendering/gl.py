@@ -15,13 +15,13 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 
 BACKENDS = ("egl", "osmesa")
 SOFTWARE = ("llvmpipe", "softpipe", "swrast", "software")
 PACKAGES = "libegl1 libegl-mesa0 libgl1-mesa-dri"  # of Debian and Ubuntu, for EGL
 REMEDY = f"rendering: no OpenGL back-end draws off screen (tried EGL and OSMesa); run: apt-get install {PACKAGES} (or libosmesa6 for OSMesa)"
-PROBE_TIMEOUT_S = 60
+PROBE_TIMEOUT_S = 60  # ten times what it takes where nothing else runs, and more
 
 FOUND = "WHATWHERE_GL"  # "egl:llvmpipe (LLVM 15.0.6, 256 bits)", set by the first process that looked
 # What steers OpenGL on Linux: devices, displays, drivers (Mesa's and the vendors' own). MUJOCO_GL and PYOPENGL_PLATFORM are set here in any case.
@@ -44,7 +44,7 @@ def prepare_gl() -> tuple[str, str]:
     """The back-end ("egl" or "osmesa") and the name of its renderer. To be called before the first use of OpenGL, by every process.
 
     Sets MUJOCO_GL and PYOPENGL_PLATFORM, trying first what MUJOCO_GL asks for, and unsets variables with which that back-end does not draw.
-    A software renderer and what was unset are named once on stderr. Raises BadInput if nothing draws.
+    A software renderer and what was unset are named once on stderr. Raises BadInput if nothing draws, Failed if that could not be found out in time.
     """
     backend, _, renderer = os.environ.get(FOUND, "").partition(":")
     if backend not in BACKENDS:
@@ -68,9 +68,14 @@ def _search() -> tuple[str, str, list[str]]:
     """Back-end, renderer, and the variables without which it draws."""
     wish = os.environ.get("MUJOCO_GL", "").lower().strip()
     steering = sorted(name for name in os.environ if name in STEERING or name.startswith(STEERING_PREFIXES))
+    slow = []
     for backend in sorted(BACKENDS, key=lambda name: name != wish):
         for without in [[], steering] if steering else [[]]:
-            renderer = probe(backend, without)
+            try:
+                renderer = probe(backend, without)
+            except subprocess.TimeoutExpired:
+                slow.append(backend)
+                break
             if renderer is None:
                 continue
             if without:
@@ -79,16 +84,21 @@ def _search() -> tuple[str, str, list[str]]:
             if is_software(renderer):
                 print(f"rendering: no GPU was found, so {backend.upper()} draws on the processor ({renderer})", file=sys.stderr, flush=True)
             return backend, renderer, without
+    if slow:
+        raise Failed(
+            f"rendering: {' and '.join(map(str.upper, slow))} drew nothing within {PROBE_TIMEOUT_S} s, as where the machine is overloaded; run the command "
+            f"again when less is running, or without this trial, if you know that it draws: {FOUND}={slow[0]}"
+        )
     raise BadInput(REMEDY)
 
 
 def probe(backend: str, without: Sequence[str] = ()) -> str | None:
-    """The name of the renderer behind `backend` in an environment that lacks the variables `without`, or None if it does not draw there."""
+    """The name of the renderer behind `backend` in an environment that lacks the variables `without`, or None if it does not draw there.
+
+    Raises subprocess.TimeoutExpired where it takes too long to tell.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in without} | {"MUJOCO_GL": backend, "PYOPENGL_PLATFORM": backend}
-    try:
-        done = subprocess.run([sys.executable, "-c", _PROBE, backend], env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        return None
+    done = subprocess.run([sys.executable, "-c", _PROBE, backend], env=environment, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S, check=False)
     lines = done.stdout.splitlines()
     names = [line.removeprefix("renderer=") for line in lines if line.startswith("renderer=")]
     return names[0] if names and "draws" in lines else None  # its exit code does not count: a driver that fails at the end has drawn

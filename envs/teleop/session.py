@@ -20,6 +20,7 @@ from envs.teleop.drive import drive_for
 from envs.teleop.pace import Pace
 from envs.teleop.take import FAILED, JOURNAL, Take, unfinished
 from envs.teleop.views import Views
+from whatwhere.counted import counted
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
@@ -82,7 +83,7 @@ class Session:
             (self.folder / JOURNAL).unlink(missing_ok=True)  # of an episode that was saved, or that never began
         elif self._recover == "ask":
             self.state = "offer"
-            self._say_here(f"An unfinished episode of {len(self._found)} steps was found: save to go on with it, discard to drop it.")
+            self._say_here(f"An unfinished episode of {counted(len(self._found), 'step')} was found: save to go on with it, discard to drop it.")
             self._say(self.message)
         elif self._recover == "true":
             self._resume()
@@ -168,7 +169,7 @@ class Session:
         good = bool(self.info["success"])
         self._say_here("Success: save or discard." if good else f"Not solved ({self._failure()}): save keeps it apart, discard drops it.")
         if self._rate:
-            self._say(f"start {self.start}: {len(self.take or ())} steps at {self.pace.rate()}")
+            self._say(f"start {self.start}: {counted(len(self.take or ()), 'step')} at {self.pace.rate()}")
 
     def _is_at_rest(self) -> bool:
         simulator = getattr(self.env.simulation, "sim", None)
@@ -246,9 +247,9 @@ class Session:
             self._say(self.message)
             return
         outcome = "success" if failure is None else f"kept in {FAILED}/ ({failure})"
-        self._say(f"start {self.start}: {outcome} after {steps} steps · {self.starts.num_files}/{self.n}")
+        self._say(f"start {self.start}: {outcome} after {counted(steps, 'step')} · {self.starts.num_files}/{self.n}")
         speed = f" at {rate['hz']} Hz, {rate['late']} late, longest tick {rate['longest_ms']} ms" if rate else ""
-        self._to_next_start(f"Saved: {outcome}, {steps} steps{speed}.")
+        self._to_next_start(f"Saved: {outcome}, {counted(steps, 'step')}{speed}.")
 
     def _discard(self) -> None:
         if self.take is not None:
@@ -276,7 +277,7 @@ class Session:
         self.state = "ready"
         if self.start is None:
             self.state, self.over = "done", not self.device.paced
-            message = f"{message} {self.starts.num_files} episodes are there: quit, or undo the last.".strip()
+            message = f"{message} There: {counted(self.starts.num_files, 'episode')}. Quit, or undo the last.".strip()
         self._say_here(message)
         if self.start is not None or not self.info:
             _, self.info = self.env.reset(seed=self.seed, options={"episode": self.start or 0})
@@ -308,6 +309,6 @@ class Session:
         closing = [row["arm_goal"][7] if self._drive.mobile else row["action"][6] for row in self._found if not self._drive.mobile or "arm_goal" in row]
         self._closed = self._was_closed = bool(closing) and closing[-1] > 0
         self._views.changed()
-        self._say(f"start {self.start}: {len(self._found)} steps of an unfinished episode were recovered")
+        self._say(f"start {self.start}: {counted(len(self._found), 'step')} of an unfinished episode recovered")
         if self.state == "recording":
-            self._say_here(f"{len(self._found)} steps were recovered: go on, save or discard.")
+            self._say_here(f"{counted(len(self._found), 'step')} recovered: go on, save or discard.")

@@ -16,6 +16,7 @@ import numpy as np
 
 from eval.benches.figure import Figure
 from eval.benches.settings import Settings
+from whatwhere.counted import counted
 from whatwhere.files import atomic
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def measure(settings: Settings) -> list[Figure]:
     from envs.rendering import prepare_gl
 
     backend, renderer = prepare_gl()
-    print(f"{backend}, {renderer}; {settings.size} px; {settings.rounds} alternating rounds of {settings.steps} steps", flush=True)
+    print(f"{backend}, {renderer}; {settings.size} px; {settings.rounds} alternating rounds of {counted(settings.steps, 'step')}", flush=True)
     figures = []
     parts = [against_stock(settings)]
     parts += [fast_against_exact(settings, task) for task in settings.tasks or TASKS]

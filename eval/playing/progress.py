@@ -8,25 +8,28 @@ from typing import Any
 
 
 class Progress:
-    """Counts `todo` episodes to come, after the rows that are there already."""
+    """Counts `todo` episodes to come, which `workers` processes play, after the rows that are there already."""
 
-    def __init__(self, todo: int, rows: Sequence[dict[str, Any]]) -> None:
-        self.todo, self.done = todo, 0
+    def __init__(self, todo: int, rows: Sequence[dict[str, Any]], workers: int = 1) -> None:
+        self.todo, self.done, self.workers = todo, 0, workers
         self.successes = {row["episode"]: bool(row["success"]) for row in rows}
-        self.began = time.monotonic()
+        self.began: float | None = None
 
     def show(self, row: dict[str, Any]) -> None:
         self.done += 1
         self.successes[row["episode"]] = row["success"]
-        print(self.line(row, time.monotonic() - self.began), flush=True)
+        now = time.monotonic()
+        self.began = now - row["wall_s"] if self.began is None else self.began  # when the first episode began: processes start only once
+        print(self.line(row, now - self.began), flush=True)
 
     def line(self, row: dict[str, Any], elapsed_s: float) -> str:
-        """`elapsed_s`: since the start, so the time that workers take to start counts in, less and less."""
+        """`elapsed_s`: since the first episode began."""
         error = row["position_error_cm"]
         outcome = "success" if row["success"] else f"failed ({row['failure']})" if row["failure"] else "failed "
-        facts = f"{outcome}  {'      –   ' if error is None else f'{error:7.2f} cm'}  {row['steps']:4d} steps"
+        facts = f"{outcome}  {'      –   ' if error is None else f'{error:7.2f} cm'}  {row['steps']:4d} {'step ' if row['steps'] == 1 else 'steps'}"
         rate = sum(self.successes.values()) / len(self.successes)
-        left = elapsed_s / self.done * (self.todo - self.done)
+        begun = min(self.workers - 1, self.todo - self.done) / 2  # the other processes have played half an episode each, on average
+        left = elapsed_s / (self.done + begun) * (self.todo - self.done - begun)
         return f"  [{self.done:{len(str(self.todo))}d}/{self.todo}] episode {row['episode']:<4d} {facts} · success so far {rate:.3f} · {duration(left)} left"
 
 

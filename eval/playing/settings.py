@@ -28,7 +28,7 @@ class Settings:
     episodes: Annotated[int, Range(1, 1_000_000)]
     first: Annotated[int, Range(0, 10_000_000)]
     seed: Seed
-    num_envs: Processes
+    num_envs: Processes | None
     video: Annotated[int, Range(0, 1_000_000)] | Annotated[str, OneOf("failures")]
     trajectories: bool
     out: OutputFolder | None

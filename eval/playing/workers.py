@@ -61,7 +61,7 @@ def play_all(
     """
     queue, losses, false_starts = deque(episodes), Counter[int](), 0
     workers: list[Worker] = []
-    with _one_thread(num_envs):
+    with _one_thread():
         try:
             while queue or any(worker.episode is not None for worker in workers):
                 busy = sum(worker.episode is not None for worker in workers)
@@ -165,9 +165,9 @@ def _kill(worker: Worker) -> None:
 
 
 @contextlib.contextmanager
-def _one_thread(num_envs: int) -> Iterator[None]:
-    """The environment that workers inherit: one arithmetic thread each, and the cores shared out among their software renderers."""
-    settings = dict.fromkeys(ONE_THREAD, "1") | {"LP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // num_envs))}
+def _one_thread() -> Iterator[None]:
+    """The environment that workers inherit: one arithmetic thread each."""
+    settings = dict.fromkeys(ONE_THREAD, "1")
     before = {key: os.environ.get(key) for key in settings}
     os.environ.update(settings)
     try:

@@ -10,6 +10,7 @@ from jaxtyping import Int, UInt8
 
 from policy.pretrain.crops import cut, draw_box
 from policy.pretrain.footage import Footage, Play, is_held_out
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 
 
@@ -47,7 +48,7 @@ class Clips:
         apart = np.asarray([is_held_out(name, holdout) for name in self.footage.names], dtype=bool)
         self.training, self.held_out = np.flatnonzero(~apart), np.flatnonzero(apart)
         if not len(self.training):
-            raise BadInput(f"holdout={holdout}: all {len(apart)} clips are held out; nothing is left to train on")
+            raise BadInput(f"holdout={holdout}: all of {counted(len(apart), 'clip')} held out; nothing is left to train on")
 
     def plan(self, seed: int, step: int, batch: int, static: float, max_gap: int, held_out: bool = False) -> Plan:
         """Pairs (t, t+k), k uniform in 1…max_gap (less in a shorter clip); with probability `static`, frame t of any clip or image twice.

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 
 from policy.pretrain.listing import PLAY, find_items
 from policy.storage.mapped import mapped
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json
 from whatwhere.schema import Index, Name
@@ -100,7 +101,10 @@ def open_footage(settings: Settings) -> Footage:
     found = find_items(root, settings.image_folders)
     if (root / PLAY).exists():
         if found.items:
-            print(f"data={root}: {PLAY} is read; passed over {len(found.items)} videos and pictures beside it ({found.items[0].name} …)", file=sys.stderr)
+            print(
+                f"data={root}: {PLAY} is read; passed over {counted(len(found.items), 'video')} and pictures beside it ({found.items[0].name} …)",
+                file=sys.stderr,
+            )
         return Play(root)
     parts: dict[str, Footage] = {path.parent.relative_to(root).as_posix(): Play(path.parent) for path in sorted(root.rglob(PLAY))}
     short_px = settings.stored_px or settings.size or DEFAULT_SIZE

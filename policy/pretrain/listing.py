@@ -11,6 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.look import look
 from whatwhere.picture import DAMAGE, READ
@@ -58,7 +59,7 @@ class Listing:
         if self.hidden:
             parts.append(f"{self.hidden} hidden")
         if self.closed:
-            parts.append(f"what is in {len(self.closed)} folders that may not be opened ({self.closed[0]})")
+            parts.append(f"what is in {counted(len(self.closed), 'folder')} that may not be opened ({self.closed[0]})")
         return f"passed over, since not read as videos or pictures: {', '.join(parts)}" if parts else ""
 
 

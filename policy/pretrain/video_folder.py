@@ -19,6 +19,7 @@ from msgspec import Meta
 
 from policy.pretrain.decode import Unreadable, frames
 from policy.pretrain.listing import Item, Listing, find_items
+from whatwhere.counted import counted
 from whatwhere.disk import check_writable, why_not_writable
 from whatwhere.errors import BadInput, is_of_this_machine
 from whatwhere.files import append_row, atomic, clear_leftovers, read_rows, sha256
@@ -81,12 +82,12 @@ class VideoFolder:
                 line = f"data={folder}: {name}: read in part ({note})"
                 if strict:
                     raise BadInput(f"{line}; repair or remove it, or give strict=false to take what there is")
-                print(f"{line}; {found['shape'][0]} frames are taken", file=sys.stderr)
+                print(f"{line}; {counted(found['shape'][0], 'frame')} taken", file=sys.stderr)
             self.names.append(name)
             self.shapes.append((found["shape"][0], found["shape"][1], found["shape"][2]))
             self.keys.append(found["key"])
         if not self.names:
-            raise BadInput(f"data={folder}: no video or picture in it that can be read ({len(items)} files tried)")
+            raise BadInput(f"data={folder}: no video or picture in it that can be read ({counted(len(items), 'file')} tried)")
         self._open = functools.lru_cache(OPEN_FILES)(self._map)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "t h w 3"]:

@@ -16,6 +16,7 @@ from policy.pretrain.footage import PlayIndex
 from policy.probing.ridge import Gram, gram, ridge
 from policy.probing.tokens import Features
 from policy.storage.mapped import mapped
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json
 
@@ -42,11 +43,11 @@ def read_actions(folder: str | Path, holdout: float, gap: int, fit: int, held_ou
         raise BadInput(f"play={folder}: labels/actions.npy: found {actions.dtype} {actions.shape}; needs floats (clips, frames, stride, a)")
     rows = read_json(folder / "index.json", PlayIndex).get("clip_list", [])
     if len(rows) != len(actions) or actions.shape[3] != len(NAMES):
-        found = f"index.json lists {len(rows)} clips, labels/actions.npy has {actions.shape}"
+        found = f"index.json lists {counted(len(rows), 'clip')}, labels/actions.npy has {actions.shape}"
         raise BadInput(f"play={folder}: {found}; needs (clips, frames, stride, {len(NAMES)})")
     usable = np.array([row["camera"] == CAMERA for row in rows]) & np.isfinite(actions).all(axis=(1, 2, 3))
     if actions.shape[1] <= gap:
-        raise BadInput(f"gap={gap}: the clips of {folder} have {actions.shape[1]} frames")
+        raise BadInput(f"gap={gap}: the clips of {folder} have {counted(actions.shape[1], 'frame')}")
     rng, pairs = np.random.default_rng(seed), []
     for numbers, most in ((clips.training, fit), (clips.held_out, held_out)):
         mine = numbers[usable[numbers]]

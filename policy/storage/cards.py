@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from policy.storage.tensorfile import MODEL
+from whatwhere.counted import counted
 from whatwhere.files import path_name
 
 
@@ -15,7 +16,7 @@ def _score_line(score: Mapping[str, Any]) -> str:
     median = "" if error["median"] is None else f", position error {error['median']:.2f} cm (median)"
     return (
         f"Success {success['rate']:.3f} [{low:.3f}, {high:.3f}] (Wilson 95 %){median}, "
-        f"{score['episodes']} episodes of seed {score['seed']}: `python -m eval.run`, run once."
+        f"{counted(score['episodes'], 'episode')} of seed {score['seed']}: `python -m eval.run`, run once."
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from envs.demos.episodes import episode_paths, read_episode
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 
 
@@ -40,7 +41,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     paths = episode_paths(folder)
     first, asked = (0, f"num_demos={num_demos}") if after is None else (len(after.init_hashes), f"num_demos={len(after.init_hashes)} held_out={num_demos}")
     if len(paths) < first + num_demos:
-        raise BadInput(f"demos={folder}: holds {len(paths)} episodes, {asked} asks for more; collect more or lower it")
+        raise BadInput(f"demos={folder}: holds {counted(len(paths), 'episode')}, {asked} asks for more; collect more or lower it")
     frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
     digest, attrs, instruction, start = hashlib.sha256(), None if after is None else after.attrs, "", 0
     for path in paths[first : first + num_demos]:

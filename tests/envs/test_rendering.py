@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from envs.rendering import Renderer, gl, meshes, prepare_gl
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -249,6 +249,21 @@ def test_gl_is_looked_for_once(monkeypatch) -> None:
     found = prepare_gl()
     monkeypatch.setattr(gl, "probe", lambda backend, without=(): pytest.fail("looked again"))
     assert prepare_gl() == found and os.environ["MUJOCO_GL"] == found[0]
+
+
+def test_a_back_end_that_takes_too_long_is_not_told_to_be_missing(monkeypatch) -> None:
+    """An overloaded machine: what to install is no remedy."""
+
+    def never(words, timeout, **_):
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.delenv(gl.FOUND, raising=False)
+    monkeypatch.setattr(gl.subprocess, "run", never)
+    with pytest.raises(Failed, match=r"EGL and OSMESA drew nothing within 60 s.* overloaded; run the command again .*WHATWHERE_GL=egl") as told:
+        prepare_gl()
+    assert "apt-get" not in str(told.value)
+    monkeypatch.setenv(gl.FOUND, "egl")  # what the message says
+    assert prepare_gl() == ("egl", "")
 
 
 # ---- odd surroundings, each in a process of its own

@@ -55,6 +55,18 @@ def test_other_versions_are_problems(monkeypatch) -> None:
     assert "torch" not in named
 
 
+def test_an_overloaded_machine_is_not_told_to_install(monkeypatch) -> None:
+    from envs.rendering import gl
+
+    def never(words, timeout, **_):
+        raise subprocess.TimeoutExpired(words, timeout)
+
+    monkeypatch.delenv(gl.FOUND, raising=False)
+    monkeypatch.setattr(gl.subprocess, "run", never)
+    (finding,) = problems(doctor.rendering)
+    assert "overloaded" in finding.value and "again" in finding.remedy and "apt-get" not in finding.remedy
+
+
 def test_no_back_end_is_a_problem_with_packages(monkeypatch) -> None:
     from envs.rendering import gl
 

@@ -46,7 +46,7 @@ def test_from_a_file_to_a_score(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert config["training"]["origin"] == {"control": {"hz": 10}, "drawn": [84, 84], "instruction": "lift"}
     assert (config["training"]["start_hashes"], config["policy"]["proprio_dim"]) == ([], 11)
     scored(policy, "num_envs=1")
-    assert "1 episodes" in capsys.readouterr().out.splitlines()[-1]
+    assert "· 1 episode" in capsys.readouterr().out.splitlines()[-1]
     (row,) = [json.loads(line) for line in (tmp_path / "score/episodes.jsonl").read_text().splitlines()]
     assert row["steps"] <= 50 and row["position_error_cm"] > 0  # 5 s at 10 Hz
     assert json.loads((tmp_path / "score/settings.json").read_text())["origin"] == config["training"]["origin"]

@@ -82,7 +82,7 @@ def test_bad_settings(words, message):
 
 def test_the_yaml_and_the_settings_agree():
     given = settings("task=pick_at_xy")
-    assert (given.episodes, given.seed, given.num_envs, given.video, given.policy, given.device) == (50, 200000, 1, 3, "learned", "auto")
+    assert (given.episodes, given.seed, given.num_envs, given.video, given.policy, given.device) == (100, 200000, None, 3, "learned", "auto")
     assert settings("task=pick_at_xy", "video=failures").video == "failures"
     assert settings("task=pick_at_xy", "allow=[rendering]").allow == ["rendering"]
 
@@ -108,7 +108,7 @@ def test_a_checkpoint_says_what_is_evaluated(checkpoint):
     assert (player.encoder, player.train_seed, player.rendering, player.size, player.frame_gap) == ("cnn_avg", 3, "fast", 96, 4)
     assert player.trained_on == {"00ff"}
     assert player.sha256 is not None
-    assert player.out == f"outputs/eval/pick_at_xy_cnn_avg_{player.sha256[:8]}_seed200000_n50"
+    assert player.out == f"outputs/eval/pick_at_xy_cnn_avg_{player.sha256[:8]}_seed200000_n100"
     assert not prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "allow=[training_start]", "seed=7")).trained_on
 
 
@@ -290,6 +290,7 @@ def test_a_run_is_resumed(tmp_path, fake_play, capsys):
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "success 1.000 [0.510, 1.000] · position error 0.50 cm (median) · 4 episodes"
     assert "1 of them are there already" in out
+    assert "· 4 episodes of seed 200000 · 1 process on " in out.splitlines()[0]
     before = (tmp_path / "episodes.jsonl").read_bytes()
     run.main(given)
     assert fake_play == [0, 2, 3], "nothing is played twice"
@@ -321,6 +322,9 @@ def test_an_interrupted_run_keeps_its_rows(tmp_path, fake_play):
 
 
 def test_progress():
+    two = Progress(100, [], workers=2)
+    two.done, two.successes[0] = 1, True
+    assert two.line(row(0), 10.0).endswith(f"· {duration(10 / 1.5 * 98.5)} left"), "the other process has played half an episode"
     progress = Progress(4, [row(0), row(1, success=False)])
     progress.done = 1
     progress.successes[2] = True
@@ -329,6 +333,20 @@ def test_progress():
     assert line.endswith("success so far 0.667 · 1 min 0 s left")
     assert "failed (worker_killed)" in progress.line(row(2, success=False, failure="worker_killed", position_error_cm=None), 1.0)
     assert [duration(s) for s in (5, 65, 7500)] == ["5 s", "1 min 5 s", "2 h 5 min"]
+
+
+def test_the_time_left_does_not_count_the_start(capsys, monkeypatch):
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)  # the workers took 99 s to start
+    Progress(3, []).show(row(0, wall_s=1.0, steps=1))
+    assert capsys.readouterr().out.endswith("     1 step  · success so far 1.000 · 2 s left\n")
+
+
+def test_as_many_processes_as_cores_where_there_is_enough_to_play(monkeypatch):
+    monkeypatch.setattr(run, "usable_cores", lambda: 4)
+    assert [run.processes(None, todo) for todo in (1, 4, 5, 12, 100)] == [1, 1, 2, 3, 4]
+    assert [run.processes(asked, 3) for asked in (1, 7)] == [1, 7], "what was asked for holds"
+    monkeypatch.setattr(run, "usable_cores", lambda: 256)
+    assert run.processes(None, 10**6) == run.MOST
 
 
 def strip(rows):

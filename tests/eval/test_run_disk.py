@@ -108,7 +108,7 @@ def test_a_video_that_cannot_be_written_is_told_of_and_made_later(disk: Callable
 
 def test_nobody_listens(tmp_path: Path) -> None:
     done = run_command(
-        shell=f"{{python}} -m tests.eval.fake_run {' '.join(PLAIN)} episodes=40 out={tmp_path / 'out'} | head -1",
+        shell=f"{{python}} -m tests.eval.fake_run {' '.join(PLAIN)} episodes=40 num_envs=1 out={tmp_path / 'out'} | head -1",
         more={"FAKE_PIDS": str(tmp_path / "a"), "FAKE_DELAY": "0.05"},
     )
     assert done.stdout.startswith("pick_at_xy · zero") and not done.stderr.replace("\n", "")

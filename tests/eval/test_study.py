@@ -41,7 +41,7 @@ def test_the_commands_of_a_cell() -> None:
         "out=here/policies/stack_centered_pixelwise_random_n5_s0 num_threads=1"
     )
     assert [words.rpartition("out=here/rows/stack_centered_pixelwise_random_n5_s0_")[2] for words in evaluations] == ["light", "camera", "distractors"]
-    assert "episodes=7 seed=200000 video=0 perturbation=light" in evaluations[0]
+    assert "episodes=7 seed=200000 video=0 num_envs=1 perturbation=light" in evaluations[0]
 
 
 def test_parts_are_read_as_the_options_they_are() -> None:

@@ -22,6 +22,7 @@ from envs.demos.formats.foreign import UNKNOWN, foreign_settings, out_of_range, 
 from envs.demos.formats.lerobot_files import Files
 from envs.demos.formats.lerobot_write import MODELS, OWN_CLAIM, OWN_ROWS, row_digest, write
 from envs.demos.layout import check_scaled, digest_of, image_name
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput, choose
 from whatwhere.files import read_json, read_rows, sha256
 from whatwhere.look import read
@@ -75,7 +76,7 @@ class Source(Files):
                 raise BadInput(f"{self.path}: {self.name(index)}: {name}: sha256 does not match: {found}")
         executed, frames = arrays.get("executed_actions"), np.stack(list(cameras.values()), axis=1)
         if len(frames) != row["length"]:
-            raise BadInput(f"{self.path}: {self.name(index)}: {len(frames)} steps, its table says {row['length']}")
+            raise BadInput(f"{self.path}: {self.name(index)}: {counted(len(frames), 'step')}, its table says {row['length']}")
         return Episode(arrays["actions"], arrays["states"], arrays["obs/proprio"], frames, own["success"], own["instruction"], settings, executed)
 
     def _own_settings(self, own: dict[str, Any]) -> dict[str, Any]:
@@ -98,7 +99,9 @@ class Source(Files):
                 raise BadInput(f"{self.path}/{OWN_ROWS}: sha256 of a row does not match: the file was damaged or edited")
             check_cameras(row["settings"], f"{self.path}/{OWN_ROWS}")
         if [row["episode_index"] for row in rows] != [row["episode_index"] for row in self.table]:
-            raise BadInput(f"{self.path}/{OWN_ROWS}: {len(rows)} episodes, the dataset has {len(self.table)}; without that file it is read as another's")
+            raise BadInput(
+                f"{self.path}/{OWN_ROWS}: {counted(len(rows), 'episode')}, the dataset has {len(self.table)}; without that file it is read as another's"
+            )
         return rows
 
     def _claim(self) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from envs.demos.inspection.summary import Summary
 from envs.seeds import DEMONSTRATIONS
+from whatwhere.counted import counted
 
 SPAN_S = 0.5  # spans of less are nothing unusual
 SATURATED = 0.3
@@ -68,10 +69,12 @@ def spans(summaries: Sequence[Summary]) -> list[str]:
     for summary in summaries:
         least = SPAN_S * summary.settings["control_hz"]
         if summary.idle and summary.idle[1] >= least:
-            lines.append(f"{summary.name}: idle for {summary.idle[1]} steps from step {summary.idle[0]}: a policy may learn to stop there")
+            lines.append(f"{summary.name}: idle for {counted(summary.idle[1], 'step')} from step {summary.idle[0]}: a policy may learn to stop there")
         for camera, (first, count) in summary.frozen.items():
             if count >= least:
-                lines.append(f"{summary.name}: {camera} shows the same picture for {count} steps from step {first} while the robot is commanded to move")
+                lines.append(
+                    f"{summary.name}: {camera} shows the same picture for {counted(count, 'step')} from step {first} while the robot is commanded to move"
+                )
     return lines
 
 

@@ -113,7 +113,7 @@ def test_refusals(tmp_path: Path) -> None:
         Clips(Made([1, 1])).plan(0, 0, 4, 0.3, 3)
     with pytest.raises(BadInput, match="not square"):
         Clips(Made([3], size=(16, 20)))
-    with pytest.raises(BadInput, match="are held out"):
+    with pytest.raises(BadInput, match="held out; nothing is left"):
         Clips(Made([3]), holdout=1.0)
     with pytest.raises(BadInput, match=r"frames\.npy"):
         Play(tmp_path)
