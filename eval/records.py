@@ -24,6 +24,7 @@ class Episode(TypedDict):
     position_error_cm: Distance | None
     policy: NotRequired[Name | None]
     encoder: NotRequired[Name | None]
+    head: NotRequired[Name | None]
     checkpoint: NotRequired[Text | None]
     train_seed: NotRequired[Index | None]
     num_demos: NotRequired[Index | None]
@@ -46,6 +47,7 @@ class About(TypedDict, total=False):
     task: Name | None
     policy: Name | None
     encoder: Name | None
+    head: Name | None
     checkpoint: Text | None
     sha256: Sha256 | None
     train_seed: Index | None

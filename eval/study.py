@@ -22,7 +22,7 @@ from typing import Annotated, Any
 from eval.options import Perturbation, Task
 from eval.playing.progress import duration
 from eval.report import publish
-from eval.reports.entries import collect
+from eval.reports.entries import collect, learned
 from eval.results import RESULTS, read_about
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -80,9 +80,10 @@ class Settings:
     def __post_init__(self) -> None:
         from policy.training.settings import Settings as Finetune
 
-        baseline, encoders = self.study.baseline, [(given or {}).get("encoder", method) for method, given in self.study.methods.items()]
-        if baseline is not None and baseline not in encoders:
-            raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(encoders)}{did_you_mean(baseline, encoders)}")
+        chosen = {method: given or {} for method, given in self.study.methods.items()}
+        baseline, names = self.study.baseline, [learned(given.get("encoder", method), given.get("head")) for method, given in chosen.items()]
+        if baseline is not None and baseline not in names:
+            raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
         for cell in self.cells():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 

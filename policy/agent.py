@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,16 @@ import torch
 from numpy.typing import NDArray
 
 from policy.export.record import verified
-from policy.heads.keypoints import Prediction
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
 from policy.language import bag_of_words
 from policy.model import Policy
+from policy.noise import drawn
+from policy.shapes import Prediction
 from policy.storage import checkpoint
 from policy.training.device import choose_device
 from policy.transforms import Affine
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, shown
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,12 @@ class Agent:
         agent.checkpoint = loaded
         return agent
 
-    def reset(self) -> None:
-        """Forgets the episode."""
+    def reset(self, seed: int | Sequence[int] = 0) -> None:
+        """Forgets the episode. What a head draws until the next reset is a function of `seed`, one or more whole numbers from 0. Raises BadInput."""
+        numbers = list(seed) if isinstance(seed, Sequence) and not isinstance(seed, str) else [seed]
+        if not all(isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0 for number in numbers):
+            raise BadInput(f"seed={shown(seed)}: must be one or more whole numbers from 0")
+        self._seed, self._queries = [int(number) for number in numbers], 0
         self._chunks: list[NDArray[np.float32]] = []  # what is left of earlier chunks, from the present step on, oldest first
         self._last: Prediction | None = None
 
@@ -92,8 +97,13 @@ class Agent:
         Raises BadInput if the observation is not what the policy was trained on.
         """
         self.check(obs)
-        self._last = self._ask(obs["frames"], np.asarray(obs["proprio"], np.float32), bag_of_words(obs["instruction"]).numpy())
+        self._last = self._ask(obs["frames"], np.asarray(obs["proprio"], np.float32), bag_of_words(obs["instruction"]).numpy(), self.noise())
+        self._queries += 1
         return np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
+
+    def noise(self) -> NDArray[np.float32] | None:
+        """What the next answer will draw from, (z,); None where the head draws nothing."""
+        return drawn(self._seed, self._queries, self.policy.head.noise) if self.policy.head.noise else None
 
     def _joined(self, chunk: NDArray[np.float32]) -> NDArray[np.float32]:
         if self.ensemble is None:

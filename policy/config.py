@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
 from policy.encoders import ENCODERS, FROM_SCRATCH
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
-from policy.heads import HEADS
+from policy.heads import EARLIER_NAMES, HEADS
 from whatwhere.errors import BadInput, choose, shown
 
 MOST_CAMERAS = 16
@@ -58,7 +59,8 @@ class PolicyConfig:
     fusion: str = "linear"  # of patches, for encoder=pixelwise
     cls_fusion: str = "linear"
     sharing: str = "separate"
-    head: str = "keypoints"
+    head: str = "l1"
+    binary: tuple[tuple[int, float, float], ...] = ()  # (number, lower, higher value) of numbers of an action with two values in the demonstrations
     cameras: tuple[str, ...] = ("agentview", "robot0_eye_in_hand")
     size: int = 96  # pixels, square
     frame_gap: int = 4  # control steps between the two frames of a pair
@@ -69,7 +71,7 @@ class PolicyConfig:
     proprio_dim: int = 9
     task_dim: int = 16  # task embedding that reaches the head
     keypoints: int = 32  # a camera
-    head_parameters: int = 600_000  # what the head's hidden width is chosen for, the same for every encoder
+    head_parameters: int = 600_000  # of reader and head; the head's hidden width is chosen for them, so that tables compare what is of one size
     m_dropout: float = 0.0  # share of training samples that see no change
     proprio_dropout: float = 0.0  # share of training samples that see no proprio
     frozen_streams: bool = True
@@ -93,8 +95,16 @@ class PolicyConfig:
         for name in ("m_dropout", "proprio_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"{name}={getattr(self, name)}: must be at least 0 and less than 1")
+        self._check_binary()
         if self.uses_streams and self.size % self.streams.patch:
             raise BadInput(f"size={self.size}: must be a multiple of streams.patch={self.streams.patch}")
+
+    def _check_binary(self) -> None:
+        numbers = [number for number, _, _ in self.binary]
+        if len(set(numbers)) != len(numbers) or not all(0 <= number < self.action_dim for number in numbers):
+            raise BadInput(f"binary={shown(numbers)}: must be different numbers of an action, from 0 to {self.action_dim - 1}")
+        if not all(-math.inf < low < high < math.inf for _, low, high in self.binary):
+            raise BadInput(f"binary={shown(self.binary)}: each needs two values, the lower one first")
 
     @property
     def uses_streams(self) -> bool:
@@ -103,11 +113,13 @@ class PolicyConfig:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
         values = dataclasses.asdict(self)
-        return values | {"cameras": list(self.cameras)}
+        return values | {"cameras": list(self.cameras), "binary": [list(row) for row in self.binary]}
 
     @staticmethod
     def from_dict(values: dict[str, Any], where: str = "policy") -> PolicyConfig:
         """From what a file says. Raises BadInput, beginning with `where`, for unknown keys, wrong types and bad values."""
         from whatwhere.schema import made  # imported where a file is read
 
+        if isinstance(values, dict) and isinstance(head := values.get("head"), str):
+            values = values | {"head": EARLIER_NAMES.get(head, head)}
         return made(values, PolicyConfig, where)

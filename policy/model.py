@@ -1,8 +1,9 @@
 """The whole way from frames to actions. Read this first.
 
-frames ─► M and P channels ─► two streams ─► encoder (fusion, aggregation) ─► head ─► chunk of actions
-                 └────────── (CNN encoders) ────────┘                         ▲
-proprio, instruction ─────────────────────────────────────────────────────────┘
+frames ─► M and P channels ─► two streams ─► encoder (fusion, aggregation) ─► reader ─► head ─► chunk of actions
+                 └────────── (CNN encoders) ────────┘                          ▲         ▲
+proprio, instruction ──────────────────────────────────────────────────────────┘         │
+noise, for heads that draw ──────────────────────────────────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -18,46 +19,62 @@ from policy.channels import pair_channels
 from policy.config import PolicyConfig
 from policy.encoders import ENCODERS
 from policy.heads import HEADS
-from policy.heads.keypoints import Prediction
+from policy.heads.decoder import Decoder, count
+from policy.heads.reader import Reader
 from policy.language import TaskEmbedding
-from policy.shapes import Channels, StreamTokens
+from policy.shapes import Channels, Prediction, Reading, StreamTokens
 from policy.streams import TwoStreamEncoder
+from whatwhere.errors import BadInput, about
 from whatwhere.named import named
 
 
 class Policy(nn.Module):
     """Frames, proprio (normalised) and instruction → a chunk of actions (normalised). Built by `build`."""
 
-    def __init__(self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, head: Any) -> None:
+    def __init__(self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, reader: Reader, head: Decoder) -> None:
         super().__init__()
         self.config = config
         self.streams = streams
         self.encoder = encoder
         self.language = TaskEmbedding(config.task_dim)
+        self.reader = reader
         self.head = head
         if self.streams is not None and config.frozen_streams:
             self.streams.requires_grad_(False)
         self.train()
 
     def forward(
-        self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
+        self,
+        frames: Shaped[Tensor, "b c 2 h w 3"],
+        proprio: Float[Tensor, "b s"],
+        task: Float[Tensor, "b words"],
+        moved: Tensor | None = None,
+        noise: Float[Tensor, "b z"] | None = None,
     ) -> Float[Tensor, "b k a"]:
-        return self.predict(frames, proprio, task, moved).actions
+        return self.predict(frames, proprio, task, moved, noise).actions
 
     def predict(
-        self, frames: Shaped[Tensor, "b c 2 h w 3"], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
+        self,
+        frames: Shaped[Tensor, "b c 2 h w 3"],
+        proprio: Float[Tensor, "b s"],
+        task: Float[Tensor, "b words"],
+        moved: Tensor | None = None,
+        noise: Float[Tensor, "b z"] | None = None,
     ) -> Prediction:
-        """Actions and where the head looked. `frames` uint8 or float in [0, 1]; `task` from `policy.language.bag_of_words`.
+        """Actions and where the reader looked. `frames` uint8 or float in [0, 1]; `task` from `policy.language.bag_of_words`.
 
         `moved` (b, 2): how far to the right and down (x, y in [-1, 1]) what is seen lay before training's random shift, which is to teach that
-        things look the same elsewhere, not that they are elsewhere.
+        things look the same elsewhere, not that they are elsewhere. `noise`: `head.noise` standard normal numbers, where the head draws.
         """
+        return self.decide(self.look(frames), proprio, task, moved, noise)
+
+    def look(self, frames: Shaped[Tensor, "b c 2 h w 3"]) -> StreamTokens | Channels:
+        """What the encoder gets to see of the pictures, (b, c, …)."""
         channels = pair_channels(frames, self.config.change)  # m (b, c, 4, h, w), p (b, c, 5, h, w)
         kept = self._kept(len(frames), frames.device)
         if kept is not None:
             channels = Channels(channels.m * kept[:, None, None, None, None], channels.p)
-        seen = channels if self.streams is None else self.see(channels)
-        return self.decide(seen, proprio, task, moved)
+        return channels if self.streams is None else self.see(channels)
 
     def see(self, channels: Channels) -> StreamTokens:
         """Channels of (b, c) pictures → stream tokens (b, c, …): the part that is cached when the streams are frozen."""
@@ -67,22 +84,36 @@ class Policy(nn.Module):
             tokens = self.streams(channels.m.flatten(0, 1), channels.p.flatten(0, 1))
         return tokens.map(lambda x: x.unflatten(0, (b, c)))
 
-    def decide(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor, moved: Tensor | None = None) -> Prediction:
-        """What was seen, (b, c, …) → actions: the part that is trained when the streams are frozen."""
+    def recall(self, tokens: StreamTokens) -> StreamTokens:
+        """As `look`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
+        kept = self._kept(len(tokens.m_cls), tokens.m_cls.device)
+        tokens = tokens.map(lambda x: x.float())
+        return tokens if kept is None else self._without_change(tokens, kept)
+
+    def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor, moved: Tensor | None = None) -> Reading:
+        """What was seen, (b, c, …) → the features that the head decodes."""
         tokens = [self.encoder(_camera(seen, i)) for i in range(len(self.config.cameras))]  # Tokens (b, t, d) a camera
         if moved is not None:
             tokens = [camera.moved(moved) for camera in tokens]
-        return self.head(tokens, proprio, self.language(task))
+        return self.reader(tokens, proprio, self.language(task))
+
+    def decide(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor, moved: Tensor | None = None, noise: Tensor | None = None) -> Prediction:
+        """What was seen, (b, c, …) → actions. Raises BadInput where the head draws and has no noise to draw from."""
+        if self.head.noise and noise is None:
+            raise BadInput(f"noise: missing; head={self.config.head} needs {self.head.noise} standard normal numbers for each answer")
+        reading = self.read(seen, proprio, task, moved)
+        return Prediction(self.head(reading.features, noise), reading.keypoints, reading.attention)
 
     def forward_tokens(
-        self, tokens: StreamTokens, proprio: Float[Tensor, "b s"], task: Float[Tensor, "b words"], moved: Tensor | None = None
+        self,
+        tokens: StreamTokens,
+        proprio: Float[Tensor, "b s"],
+        task: Float[Tensor, "b words"],
+        moved: Tensor | None = None,
+        noise: Float[Tensor, "b z"] | None = None,
     ) -> Float[Tensor, "b k a"]:
-        """As `forward`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
-        kept = self._kept(len(proprio), proprio.device)
-        tokens = tokens.map(lambda x: x.to(proprio.dtype))
-        if kept is not None:
-            tokens = self._without_change(tokens, kept)
-        return self.decide(tokens, proprio, task, moved).actions
+        """As `forward`, from cached stream tokens."""
+        return self.decide(self.recall(tokens), proprio, task, moved, noise).actions
 
     def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"] | None:
         """Which samples see what changed; None for all: M dropout is for training."""
@@ -113,7 +144,7 @@ def _camera(seen: StreamTokens | Channels, i: int) -> StreamTokens | Channels:
 def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Policy:
     """A policy with random head and aggregation, over the given streams or, without them, over random ones.
 
-    Raises BadInput if `streams` have other sizes than the config says.
+    Raises BadInput if `streams` have other sizes than the config says, or `head_parameters` are too few.
     """
     if config.uses_streams:
         streams = build_streams(config) if streams is None else streams
@@ -121,7 +152,7 @@ def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Poli
     else:
         streams = None
         encoder = named("encoder", config.encoder, ENCODERS)(config)
-    head = named("head", config.head, HEADS)(
+    reader = Reader(
         dim=encoder.dim,
         grid=encoder.grid,
         num_pooled=encoder.num_pooled,
@@ -129,13 +160,13 @@ def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Poli
         cameras=len(config.cameras),
         proprio_dim=config.proprio_dim,
         task_dim=config.task_dim,
-        chunk=config.chunk,
-        action_dim=config.action_dim,
         keypoints=config.keypoints,
-        parameters=config.head_parameters,
         proprio_dropout=config.proprio_dropout,
     )
-    return Policy(config, streams, encoder, head)
+    taken = count(reader)
+    with about(f"head_parameters={config.head_parameters}: too few; {config.keypoints} keypoints on {len(config.cameras)} cameras take {taken}"):
+        head = named("head", config.head, HEADS)(reader.dim, config.chunk, config.action_dim, config.head_parameters - taken, binary=config.binary)
+    return Policy(config, streams, encoder, reader, head)
 
 
 def build_streams(config: PolicyConfig) -> TwoStreamEncoder:

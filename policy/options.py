@@ -6,11 +6,13 @@ from typing import Annotated
 
 from policy.encoders import ENCODERS
 from policy.fusion import FUSIONS
+from policy.heads import HEADS
 from policy.inference import EXPORTED, INFERENCES, check_inference
 from whatwhere.kinds import Checked, OneOf, Range, Text
 
 TaskName = Annotated[str, Text("the name of a task", 200)]
 Encoder = Annotated[str, OneOf(ENCODERS)]
+Head = Annotated[str, OneOf(HEADS)]
 Fusion = Annotated[str, OneOf(FUSIONS)]
 Sharing = Annotated[str, OneOf("separate", "shared")]
 Precision = Annotated[str, OneOf("auto", "fp32", "bf16")]

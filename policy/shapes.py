@@ -8,6 +8,7 @@
 | n      | patches (N) of one stream       | s      | numbers of proprio       |
 | t      | tokens that reach the head      | e      | task embedding           |
 | g      | tokens without a place          | q      | keypoints (queries)      |
+| f      | features that a head decodes    | z      | noise of an answer       |
 
 A `*b` means any number of leading axes, usually (b), (b c) or the two flattened to (b·c).
 """
@@ -68,6 +69,24 @@ class Tokens:
     def placed(self) -> Tensor:
         """(*b, n, d): the tokens with a place, in the order of `positions`."""
         return self.values[..., self.values.shape[-2] - self.positions.shape[-2] :, :]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the reader found in the tokens of all cameras, and where. `keypoints` are x, y in [-1, 1]; both are None if no token has a place."""
+
+    features: Float[Tensor, "b f"]
+    keypoints: Float[Tensor, "b c q 2"] | None = None
+    attention: Float[Tensor, "b c q n"] | None = None
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A chunk of actions, and where the reader looked, as in `Reading`."""
+
+    actions: Float[Tensor, "b k a"]
+    keypoints: Float[Tensor, "b c q 2"] | None = None
+    attention: Float[Tensor, "b c q n"] | None = None
 
 
 def cell_centres(grid: tuple[int, int]) -> Float[Tensor, "n 2"]:

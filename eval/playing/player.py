@@ -33,6 +33,7 @@ class Player:
     checkpoint: str | None = None  # its name in rows
     sha256: str | None = None  # of its weights
     encoder: str | None = None
+    head: str | None = None  # where it is not policy.heads.UNNAMED
     execute: int | None = None  # actions carried out between two queries
     inference: str = "auto"  # how its answers are computed (policy.inference)
     exported: str | None = None  # what rows call the exported file that computes them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -31,13 +32,11 @@ class Learned:
 
     def __init__(self, agent: Any) -> None:
         self.agent = agent
+        self.task = zlib.crc32(agent.checkpoint.config["task"].encode())
         self.inference: str = agent.inference  # how its answers are computed, for rows
 
     def reset(self, seed: int, episode: int) -> None:
-        import torch
-
-        torch.manual_seed(int(np.random.SeedSequence([seed, episode]).generate_state(1)[0]))  # for heads that sample
-        self.agent.reset()
+        self.agent.reset([self.task, seed, episode])
 
     def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
         return self.agent.act(obs)  # (k, a)

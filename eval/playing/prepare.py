@@ -34,6 +34,7 @@ def prepare(settings: Settings) -> Player:
 
 
 def _learned(settings: Settings, common: dict[str, Any]) -> Player:
+    from policy.heads import UNNAMED
     from policy.storage.stored import find, verify
 
     name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER)
@@ -59,6 +60,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         checkpoint=name,
         sha256=stored.sha256,
         encoder=config.encoder,
+        head=None if config.head == UNNAMED else config.head,
         execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
         num_demos=training.get("num_demos"),

@@ -11,6 +11,7 @@ from typing import Any
 
 from eval.results import ROWS, load
 from eval.score import Row, compare, holm, pairs
+from policy.heads import UNNAMED
 from whatwhere.errors import BadInput, did_you_mean
 
 
@@ -27,9 +28,9 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The encoder of a learned policy; otherwise the policy."""
+        """The encoder of a learned policy, with its head where rows name it; otherwise the policy."""
         policy = self.results["policy"] or "learned"
-        return str(self.results["encoder"] if policy == "learned" else policy)
+        return learned(self.results["encoder"], self.results.get("head")) if policy == "learned" else str(policy)
 
     @property
     def task(self) -> str:
@@ -39,6 +40,11 @@ class Entry:
     def group(self) -> tuple[str, str, int]:
         """What entries that are tested against each other have in common: task, perturbation, number of demonstrations."""
         return self.task, self.results.get("perturbation") or "", self.results.get("num_demos") or 0
+
+
+def learned(encoder: object, head: str | None) -> str:
+    """What a table calls a learned policy: `pixelwise`, or `pixelwise+flow`."""
+    return str(encoder) if head in (None, UNNAMED) else f"{encoder}+{head}"
 
 
 def find(folders: str | Sequence[str]) -> list[Path]:
@@ -60,7 +66,7 @@ def matches(pattern: str) -> list[str]:
 def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[Entry]:
     """Entries ordered by task, perturbation and number of demonstrations, best first.
 
-    Each is tested against the `baseline` (an encoder, policy or folder name) of its own task and conditions, where there is one.
+    Each is tested against the `baseline` (an encoder, encoder+head, policy or folder name) of its own task and conditions, where there is one.
     """
     entries = [Entry(Path(folder), *load(folder)) for folder in folders]
     entries.sort(key=_place)

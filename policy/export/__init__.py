@@ -7,5 +7,5 @@ FORMATS: dict[str, str] = {
     "onnx": "policy.export.onnx_file:OnnxFile",
     "torch": "policy.export.torch_file:TorchFile",
 }
-INPUTS = ("frames", "proprio", "task")
+INPUTS = ("frames", "proprio", "task", "noise")  # the last only where the head draws
 OUTPUTS = ("actions", "keypoints", "attention")  # the last two only where the head looks at places

@@ -30,6 +30,7 @@ def about(loaded: Checkpoint, checkpoint: str, outputs: list[list[int]], needs: 
     proprio = {"type": "float32", "shape": [1, config.proprio_dim], "numbers": numbers(task, "proprio", config.proprio_dim)}
     words = {"type": "float32", "shape": [1, WORDS], "made_from": "the instruction", "how": HOW}
     words["example"] = {"instruction": EXAMPLE, "value": bag_of_words(EXAMPLE).tolist()}
+    noise = {"type": "float32", "shape": [1, loaded.policy.head.noise], "meaning": "standard normal numbers, drawn anew for every answer"}
     actions = {
         "type": "float32",
         "axes": ["batch", "control step", "number"],
@@ -49,8 +50,9 @@ def about(loaded: Checkpoint, checkpoint: str, outputs: list[list[int]], needs: 
         "sha256": loaded.sha256,
         "streams_sha256": loaded.config.get("streams_sha256"),
         "encoder": config.encoder,
+        "head": config.head,
         "control_hz": training.get("control_hz", CONTROL_HZ if task in NUMBERS else None),
-        "inputs": dict(zip(INPUTS, (frames, proprio, words), strict=True)),
+        "inputs": dict(zip(INPUTS, (frames, proprio, words, *[noise] * (loaded.policy.head.noise > 0)), strict=False)),
         "outputs": {name: {"shape": shape} | named[name] for name, shape in zip(OUTPUTS, outputs, strict=False)},
         "normalisation": {"where": "inside the file: give and take the numbers as they are", **dict(loaded.config["normalisation"])},
         "score": loaded.config.get("score"),

@@ -48,8 +48,8 @@ def largest_difference(agent: Agent, run: Callable[..., list[np.ndarray]], obser
     worst = 0.0
     for observation in observations:
         agent.reset()
-        inputs = (observation["frames"], observation["proprio"], bag_of_words(observation["instruction"]).numpy())
-        actions = run(*(np.ascontiguousarray(value)[None] for value in inputs))[0][0]
+        inputs = (observation["frames"], observation["proprio"], bag_of_words(observation["instruction"]).numpy(), agent.noise())
+        actions = run(*(np.ascontiguousarray(value)[None] for value in inputs if value is not None))[0][0]
         difference = np.abs(actions - agent.act(observation)).max()
         worst = max(worst, float(difference) if np.isfinite(difference) else float("inf"))
     return worst

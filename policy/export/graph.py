@@ -28,19 +28,22 @@ class Graph(nn.Module):
             self.register_buffer(f"{name}_shift", torch.from_numpy(normalisation[name].shift))
             self.register_buffer(f"{name}_scale", torch.from_numpy(normalisation[name].scale))
 
-    def forward(self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Float[Tensor, "1 s"], task: Float[Tensor, "1 words"]) -> tuple[Tensor, ...]:
-        answer = self.policy.predict(frames, (proprio - self.proprio_shift) / self.proprio_scale, task)
+    def forward(
+        self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Float[Tensor, "1 s"], task: Float[Tensor, "1 words"], noise: Float[Tensor, "1 z"] | None = None
+    ) -> tuple[Tensor, ...]:
+        answer = self.policy.predict(frames, (proprio - self.proprio_shift) / self.proprio_scale, task, noise=noise)
         actions = (answer.actions * self.actions_scale + self.actions_shift).clamp(-1.0, 1.0)
         # in the order of policy.export.OUTPUTS
         return (actions,) if answer.keypoints is None or answer.attention is None else (actions, answer.keypoints, answer.attention)
 
 
 def traced(policy: Policy, normalisation: Mapping[str, Affine]) -> torch.export.ExportedProgram:
-    """The graph with its weights, on the CPU, for a batch of one."""
+    """The graph with its weights, on the CPU, for a batch of one. Noise is an input of it where the head draws."""
     c = policy.config
     frames = torch.zeros(1, len(c.cameras), 2, c.size, c.size, 3, dtype=torch.uint8)
+    noise = (torch.zeros(1, policy.head.noise),) if policy.head.noise else ()
     with torch.no_grad():
-        return torch.export.export(Graph(policy.cpu(), normalisation).eval(), (frames, torch.zeros(1, c.proprio_dim), torch.zeros(1, WORDS)))
+        return torch.export.export(Graph(policy.cpu(), normalisation).eval(), (frames, torch.zeros(1, c.proprio_dim), torch.zeros(1, WORDS), *noise))
 
 
 def output_shapes(program: torch.export.ExportedProgram) -> list[list[int]]:

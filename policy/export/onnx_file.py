@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class OnnxFile:
-    """Runs the file on one thread: frames (1, c, 2, h, w, 3) uint8, proprio (1, s), task (1, words) → its outputs as numpy, actions (1, k, a) first."""
+    """Runs the file on one thread: frames (1, c, 2, h, w, 3) uint8, proprio (1, s), task (1, words) → its outputs as numpy, actions (1, k, a) first.
+
+    Where the head draws, noise (1, z) is a fourth input.
+    """
 
     suffix: ClassVar[str] = ".onnx"
     needs: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")  # to write it and to check it
@@ -34,16 +37,16 @@ class OnnxFile:
         self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, *observation: np.ndarray) -> list[np.ndarray]:
-        return self.session.run(None, dict(zip(INPUTS, observation, strict=True)))
+        return self.session.run(None, dict(zip(INPUTS, observation, strict=False)))
 
     @staticmethod
     def write(program: ExportedProgram, path: Path, about: dict[str, Any], int8: bool) -> None:
         """Writes `path`, with `about` in its metadata as JSON. `int8`: linear layers multiply whole numbers of 8 bits."""
         import torch
 
-        outputs = OUTPUTS[: len(program.graph_signature.user_outputs)]
+        inputs, outputs = INPUTS[: len(program.graph_signature.user_inputs)], OUTPUTS[: len(program.graph_signature.user_outputs)]
         with _quiet():
-            done = torch.onnx.export(program, dynamo=True, input_names=INPUTS, output_names=outputs, external_data=False, verbose=False)
+            done = torch.onnx.export(program, dynamo=True, input_names=inputs, output_names=outputs, external_data=False, verbose=False)
         assert done is not None
         done.model.metadata_props["whatwhere"] = json.dumps(about, ensure_ascii=False)
         if not int8:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class TorchFile:
-    """Runs the file: frames (1, c, 2, h, w, 3) uint8, proprio (1, s), task (1, words) → its outputs as numpy, actions (1, k, a) first."""
+    """Runs the file: frames (1, c, 2, h, w, 3) uint8, proprio (1, s), task (1, words) → its outputs as numpy, actions (1, k, a) first.
+
+    Where the head draws, noise (1, z) is a fourth input.
+    """
 
     suffix: ClassVar[str] = ".pt2"
     needs: ClassVar[tuple[str, ...]] = ("torch",)

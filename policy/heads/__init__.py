@@ -1,5 +1,10 @@
-"""Heads: tokens of every camera, proprio and task embedding → a chunk of actions (spec A9). Values are "module:class"."""
+"""Heads: features → a chunk of actions. One reader (policy.heads.reader) makes the features out of the cameras' tokens, whatever the head."""
 
 from __future__ import annotations
 
-HEADS: dict[str, str] = {"keypoints": "policy.heads.keypoints:KeypointHead"}
+HEADS: dict[str, str] = {  # "module:class" of policy.heads.decoder.Decoder
+    "l1": "policy.heads.l1:L1",
+    "binary": "policy.heads.binary:Binary",
+}
+UNNAMED = "l1"  # the head of policies whose rows and settings name none
+EARLIER_NAMES = {"keypoints": "l1"}  # in files of earlier versions

@@ -10,7 +10,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from policy.heads.keypoints import KeypointHead
+from policy.heads.decoder import count
+from policy.heads.l1 import L1
+from policy.heads.reader import Reader
 from policy.shapes import Tokens
 from policy.storage.tensorfile import check_tensors
 from policy.storage.weights import restored, serialise
@@ -18,23 +20,25 @@ from whatwhere.errors import about
 from whatwhere.files import atomic, read_json, write_json
 
 WEIGHTS, RECORD = "head.safetensors", "head.json"
+PARAMETERS = 600_000  # of reader and head
 SIZES = ("dim", "grid", "chunk", "action_dim", "proprio_dim", "task_dim")
 
 
 class InverseDynamics(nn.Module):
     """(change, current frame, sensors, task) → the chunk of actions in between; the current frame is in the change's P (policy.change).
 
-    The policy's own head for one camera. `proprio_dim` and `task_dim` may be 0: play records neither.
+    The policy's own reader for one camera, and its head `l1`. `proprio_dim` and `task_dim` may be 0: play records neither.
     """
 
     def __init__(self, dim: int, grid: tuple[int, int], chunk: int, action_dim: int, proprio_dim: int = 0, task_dim: int = 0) -> None:
         super().__init__()
         self.sizes = {"dim": dim, "grid": list(grid), "chunk": chunk, "action_dim": action_dim, "proprio_dim": proprio_dim, "task_dim": task_dim}
-        self.head = KeypointHead(dim, grid, 1, 1, 1, max(1, proprio_dim), task_dim, chunk, action_dim)
+        self.reader = Reader(dim, grid, 1, 1, 1, max(1, proprio_dim), task_dim)
+        self.head = L1(self.reader.dim, chunk, action_dim, PARAMETERS - count(self.reader))
 
     def forward(self, change: Tokens, proprio: Float[Tensor, "b s"] | None = None, task: Float[Tensor, "b e"] | None = None) -> Float[Tensor, "b k a"]:
         none = change.values.new_zeros(len(change.values), 1)
-        return self.head([change], none if proprio is None else proprio, none[:, :0] if task is None else task).actions
+        return self.head(self.reader([change], none if proprio is None else proprio, none[:, :0] if task is None else task).features)
 
     def save(self, folder: str | Path, record: dict[str, Any]) -> None:
         """Writes `folder/head.safetensors` (fp16) and `head.json` with the sizes and `record`."""

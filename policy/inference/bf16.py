@@ -13,10 +13,9 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from policy.channels import pair_channels
-from policy.heads.keypoints import Prediction
 from policy.inference.plain import Plain
 from policy.model import Policy
-from policy.shapes import StreamTokens
+from policy.shapes import Prediction, StreamTokens
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
 
@@ -41,7 +40,7 @@ class Bf16(Plain):
         with torch.inference_mode():
             self.still = self.m.forward_features(torch.zeros(1, 4, streams.size, streams.size, dtype=torch.bfloat16, device=self.device))  # (1, 1+n, d)
 
-    def predict(self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Tensor, task: Tensor) -> Prediction:
+    def predict(self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Tensor, task: Tensor, noise: Tensor | None = None) -> Prediction:
         channels = pair_channels(frames, self.policy.config.change)
         moved = (frames[0, :, 0] != frames[0, :, 1]).flatten(1).any(dim=1)  # (c,)
         m = self.still.repeat(len(moved), 1, 1)  # (c, 1+n, d)
@@ -49,7 +48,7 @@ class Bf16(Plain):
             m[moved] = self.m.forward_features(_prepared(channels.m[0, moved]))
         p = self.p.forward_features(_prepared(channels.p[0]))
         tokens = StreamTokens(m[:, 0], m[:, 1:], p[:, 0], p[:, 1:]).map(lambda x: x.float()[None])
-        return self.policy.decide(tokens, proprio, task)
+        return self.policy.decide(tokens, proprio, task, noise=noise)
 
 
 def _prepared(channels: Float[Tensor, "c x h w"]) -> Tensor:

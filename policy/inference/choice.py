@@ -6,15 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from policy.heads.keypoints import Prediction
 from policy.inference import EXPORTED, INFERENCES, check_inference
 from policy.inference.bf16 import is_native
 from policy.inference.plain import Plain
 from policy.model import Policy
+from policy.shapes import Prediction
 from policy.transforms import Affine
 from whatwhere.named import named
 
-Ask = Callable[[Any, Any, Any], Prediction]  # see Plain.__call__
+Ask = Callable[[Any, Any, Any, Any], Prediction]  # see Plain.__call__
 
 
 def answering(inference: str | os.PathLike[str], policy: Policy, normalisation: Mapping[str, Affine]) -> tuple[str, Ask]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from policy.export.onnx_file import OnnxFile
 from policy.export.record import verified
-from policy.heads.keypoints import Prediction
 from policy.model import Policy
+from policy.shapes import Prediction
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
 
@@ -27,6 +27,8 @@ class Exported:
         self.name = f"onnx {record['file']['sha256'][:16]}"
         self.run = OnnxFile(path)
 
-    def __call__(self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray[np.float32]) -> Prediction:
-        outputs = self.run(*(np.ascontiguousarray(value)[None] for value in (frames, proprio, task)))
+    def __call__(
+        self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray[np.float32], noise: NDArray[np.float32] | None = None
+    ) -> Prediction:
+        outputs = self.run(*(np.ascontiguousarray(value)[None] for value in (frames, proprio, task, noise) if value is not None))
         return Prediction(*map(torch.from_numpy, outputs))

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policy.heads.keypoints import Prediction
 from policy.model import Policy
+from policy.shapes import Prediction
 from policy.transforms import Affine
 
 
@@ -22,15 +22,21 @@ class Plain:
         self.policy, self.normalisation = policy, normalisation
         self.device = next(policy.parameters()).device
 
-    def __call__(self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray[np.float32]) -> Prediction:
-        """frames (c, 2, h, w, 3), proprio (s,) and task (words,) as observed → actions (1, k, a) in the world's numbers, not clipped, and where it looked."""
+    def __call__(
+        self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray[np.float32], noise: NDArray[np.float32] | None = None
+    ) -> Prediction:
+        """frames (c, 2, h, w, 3), proprio (s,) and task (words,) as observed → actions (1, k, a) in the world's numbers, not clipped, and where it looked.
+
+        noise (z,), where the head draws.
+        """
         pictures = torch.from_numpy(np.ascontiguousarray(frames))[None].to(self.device)
         own = torch.from_numpy(self.normalisation["proprio"].normalise(proprio))[None].to(self.device)
         with torch.inference_mode():
-            answer = self.predict(pictures, own, torch.from_numpy(task)[None].to(self.device))
+            drawn = None if noise is None else torch.from_numpy(noise)[None].to(self.device)
+            answer = self.predict(pictures, own, torch.from_numpy(task)[None].to(self.device), drawn)
         actions = self.normalisation["actions"].unnormalise(answer.actions.cpu().numpy())
         return replace(answer, actions=torch.from_numpy(actions))
 
-    def predict(self, frames: Tensor, proprio: Tensor, task: Tensor) -> Prediction:
+    def predict(self, frames: Tensor, proprio: Tensor, task: Tensor, noise: Tensor | None = None) -> Prediction:
         """As `Policy.predict`, on a batch of one."""
-        return self.policy.predict(frames, proprio, task)
+        return self.policy.predict(frames, proprio, task, noise=noise)

@@ -57,7 +57,8 @@ def policy_card(config: Mapping[str, Any]) -> str:
     return f"""# {config["task"]} · {policy["encoder"]}
 
 A policy of the `whatwhere` package. Cameras: {", ".join(policy["cameras"])}, {policy["size"]} px;
-{policy["chunk"]} actions of {policy["action_dim"]} numbers a query. Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
+{policy["chunk"]} actions of {policy["action_dim"]} numbers a query, by head {policy["head"]}.
+Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
 
 ## Training
 {facts or "* not recorded"}

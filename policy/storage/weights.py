@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ from policy.storage.tensorfile import compare_shapes, read_header
 from whatwhere.errors import BadInput, Failed
 
 M = TypeVar("M", bound=nn.Module)
+EARLIER_NAMES = ((re.compile(r"\bhead\.readers\."), "reader.cameras."), (re.compile(r"\bhead\.proprio\."), "reader.proprio."))
 
 
 def serialise(module: nn.Module, skip: str | None = None) -> tuple[bytes, dict[str, list[int]]]:
@@ -42,15 +44,22 @@ def restored(make: Callable[[], M], files: Mapping[str, Path]) -> M:
     for prefix, path in files.items():
         others = tuple(other for other in files if len(other) > len(prefix))
         own = {name.removeprefix(prefix): shape for name, shape in wanted.items() if name.startswith(prefix) and not name.startswith(others)}
-        compare_shapes(path, read_header(path), own)
+        compare_shapes(path, {current(name): shape for name, shape in read_header(path).items()}, own)
     module = make()
     module.load_state_dict({f"{prefix}{name}": value for prefix, path in files.items() for name, value in _read(path).items()})
     return module
 
 
+def current(name: str) -> str:
+    """What a tensor of an earlier version's file is called now: the reader was a part of the head."""
+    for pattern, now in EARLIER_NAMES:
+        name = pattern.sub(now, name, count=1)
+    return name
+
+
 def _read(path: Path) -> dict[str, torch.Tensor]:
     try:
-        tensors = {name: value.float() for name, value in load(path.read_bytes()).items()}
+        tensors = {current(name): value.float() for name, value in load(path.read_bytes()).items()}
     except SafetensorError as error:
         raise BadInput(f"{path}: not a safetensors file ({' '.join(str(error).split())[:120]})") from None
     for name, value in tensors.items():

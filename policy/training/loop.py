@@ -16,12 +16,16 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from policy.config import PolicyConfig, StreamsConfig
+from policy.heads import UNNAMED
 from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
+from policy.noise import drawn
+from policy.shapes import Channels, StreamTokens
 from policy.storage.checkpoint import load_streams, save_pretrained
 from policy.storage.stored import default_streams
 from policy.storage.weights import check_storable
 from policy.streams import TwoStreamEncoder
+from policy.training.binary import binary_numbers
 from policy.training.cache import TokenCache, token_cache
 from policy.training.dataset import Demos, moved_by, shifted
 from policy.training.device import autocast, choose_device
@@ -50,7 +54,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
     cached = streams is not None and not settings.unfreeze
     steps = settings.steps or STEPS["cached" if cached else "pictures"]
     with owned(out):
-        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
+        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES and (key, value) != ("head", UNNAMED)}
         claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
         if (out / "config.json").exists():
             print(f"{out}: already trained")
@@ -58,14 +62,17 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         check_writable("out", out)
         torch.manual_seed(settings.seed)
         policy = build(_config(settings, demos, stream_config), streams).to(device)
-        proprio = Affine.of(demos.proprio)
+        if settings.head == "binary" and not policy.config.binary:
+            print("note: head=binary learns as head=l1 does, since no number of these demonstrations' actions has two values", flush=True)
+        dim = demos.chunks.shape[-1]
+        proprio, actions = Affine.of(demos.proprio), Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
 
         def samples(of: Demos, shifts: int) -> Samples:
             cache = None
             if cached:
                 assert policy.streams is not None
                 cache = token_cache(settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px, seed=0, device=str(device))
-            return Samples(settings, of, proprio, cache, device)
+            return Samples(settings, of, proprio, actions, cache, device)
 
         unseen = samples(held_out, 1) if held_out is not None else None
         seconds = _train(settings, policy, samples(demos, settings.shifts), unseen, steps, device, out)
@@ -74,7 +81,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
             policy,
             out,
             task=settings.task,
-            normalisation={"proprio": proprio, "actions": Affine.identity(demos.chunks.shape[-1])},
+            normalisation={"proprio": proprio, "actions": actions},
             training=_record(settings, demos, streams_name, steps, seconds) | told,
         )
         (out / STATE).unlink(missing_ok=True)  # nothing is left to resume
@@ -84,46 +91,54 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
 class Samples:
     """Batches as a pure function of the step: which samples, which shifted copy; from cached tokens or from pictures."""
 
-    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, cache: TokenCache | None, device: torch.device):
-        self.settings, self.demos, self.cache, self.device = settings, demos, cache, device
+    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, cache: TokenCache | None, device: torch.device):
+        self.settings, self.demos, self.actions, self.cache, self.device = settings, demos, actions, cache, device
         self.proprio = torch.from_numpy(proprio.normalise(demos.proprio)).to(device)
-        self.chunks = torch.from_numpy(demos.chunks).to(device)
+        self.chunks = torch.from_numpy(actions.normalise(demos.chunks)).to(device)
         self.valid = torch.from_numpy(demos.valid).to(device)
         self.task = bag_of_words(demos.instruction).to(device)
 
-    def predict(self, policy: Policy, step: int) -> tuple[Float[Tensor, "b k a"], Tensor]:
-        """Predicted actions and the sample numbers of this step's batch."""
+    def features(self, policy: Policy, step: int) -> tuple[Float[Tensor, "b f"], Tensor]:
+        """What the head learns from, and the sample numbers of this step's batch."""
         rng = np.random.default_rng([self.settings.seed, step])
         rows = rng.integers(0, len(self.demos), self.settings.batch)
         if self.cache is not None:
-            return self._from_cache(policy, rows, rng.integers(0, self.cache.shifts, len(rows))), torch.from_numpy(rows)
-        reach = self.settings.shift_px
-        return self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2))), torch.from_numpy(rows)
+            seen, moved = self._from_cache(policy, rows, rng.integers(0, self.cache.shifts, len(rows)))
+        else:
+            reach = self.settings.shift_px
+            seen, moved = self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2)))
+        return policy.read(seen, self.proprio[rows], self.task.expand(len(rows), -1), moved).features, torch.from_numpy(rows)
 
     @torch.no_grad()
-    def error(self, policy: Policy) -> Float[np.ndarray, " a"]:
-        """Mean absolute error of each number of the action that is executed next, over all samples, unshifted."""
+    def told(self, policy: Policy) -> Float[np.ndarray, "t a"]:
+        """The action that would be executed next, in the world's numbers, for each sample, unshifted. A head that draws draws the same each time."""
         training = policy.training
         policy.eval()
-        errors = []
+        told = []
         for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
+            still = np.zeros((len(rows), 2), np.int64)
+            noise = np.array([drawn([], row, policy.head.noise) for row in rows]) if policy.head.noise else None
             with autocast(self.device, self.settings.precision):
-                still = np.zeros((len(rows), 2), np.int64)
-                told = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
-            errors.append((told.float() - self.chunks[rows])[:, 0].abs())
+                seen, moved = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
+                given = None if noise is None else torch.from_numpy(noise).to(self.device)
+                told.append(policy.decide(seen, self.proprio[rows], self.task.expand(len(rows), -1), moved, given).actions[:, 0].float())
         policy.train(training)
-        return torch.cat(errors).mean(0).cpu().numpy()
+        return self.actions.unnormalise(torch.cat(told).cpu().numpy())
 
-    def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> Float[Tensor, "b k a"]:
+    def error(self, policy: Policy) -> Float[np.ndarray, " a"]:
+        """Mean absolute error of each number of `told`."""
+        return np.abs(self.told(policy) - self.demos.chunks[:, 0]).mean(0)
+
+    def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> tuple[StreamTokens, Tensor]:
         assert self.cache is not None
         tokens = self.cache.tokens(copies, rows).map(lambda x: x.to(self.device))
-        return policy.forward_tokens(tokens, self.proprio[rows], self.task.expand(len(rows), -1), self._moved(self.cache.table[copies, rows]))
+        return policy.recall(tokens), self._moved(self.cache.table[copies, rows])
 
-    def _from_pictures(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> Float[Tensor, "b k a"]:
+    def _from_pictures(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> tuple[StreamTokens | Channels, Tensor]:
         pair = np.stack([self.demos.frames[self.demos.previous[rows]], self.demos.frames[rows]], axis=2)  # (b, c, 2, h, w, 3)
         flat = pair.reshape(len(rows), -1, *pair.shape[3:])
         frames = torch.from_numpy(shifted(flat, shifts, self.settings.shift_px).reshape(pair.shape)).to(self.device)
-        return policy(frames, self.proprio[rows], self.task.expand(len(rows), -1), self._moved(shifts))
+        return policy.look(frames), self._moved(shifts)
 
     def _moved(self, shifts: np.ndarray) -> Tensor:
         return torch.from_numpy(moved_by(shifts, self.demos.frames.shape[2])).to(self.device)
@@ -144,10 +159,10 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
     for step in range(begin, steps):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * schedule(step, steps)
-        torch.manual_seed(settings.seed * 1_000_003 + step)  # dropouts
+        torch.manual_seed(settings.seed * 1_000_003 + step)  # dropouts, and what a head draws to learn from
         with autocast(device, settings.precision):
-            predicted, rows = samples.predict(policy, step)
-        loss = policy.head.loss(predicted.float(), samples.chunks[rows], samples.valid[rows])
+            features, rows = samples.features(policy, step)
+            loss = policy.head.loss(features, samples.chunks[rows], samples.valid[rows])
         if not loss.isfinite():
             raise Failed(f"out={out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr, or precision=fp32")
         optimizer.zero_grad(set_to_none=True)
@@ -186,13 +201,23 @@ def _told(unseen: Samples, policy: Policy, demos: Demos) -> dict[str, Any]:
 
     A number that is predicted no better than by its median has not been learnt.
     """
-    errors = unseen.error(policy)
-    median = np.abs(unseen.demos.chunks[:, 0] - np.median(demos.chunks[:, 0], axis=0)).mean(0)
-    for name, values in (("the policy", errors), ("always predicting the median", median)):
+    truth, told = unseen.demos.chunks[:, 0], unseen.told(policy)  # (t, a)
+    median = np.median(demos.chunks[:, 0], axis=0)
+    errors, of_median = np.abs(told - truth).mean(0), np.abs(truth - median).mean(0)
+    for name, values in (("the policy", errors), ("always predicting the median", of_median)):
         print(f"held out, error of each number of the action, {name}: " + " ".join(f"{value:.3f}" for value in values))
-    told = {"error_by_number": errors, "error_by_number_of_median": median}
-    lists = {f"held_out_{name}": [round(float(value), 4) for value in values] for name, values in told.items()}
-    return {"held_out": len(unseen.demos.init_hashes), "held_out_error": round(float(errors.mean()), 4)} | lists
+    lists = {"held_out_error_by_number": errors, "held_out_error_by_number_of_median": of_median}
+    facts = {name: [round(float(value), 4) for value in values] for name, values in lists.items()}
+    wrong = {str(n): float(np.mean((told[:, n] > middle) != (truth[:, n] > middle))) for n, middle in _middles(demos).items()}
+    if wrong:
+        print("held out, share of wrong choices of each number that had two values: " + " ".join(f"{n}: {share:.3f}" for n, share in wrong.items()))
+        facts |= {"held_out_wrong_by_number": {number: round(share, 4) for number, share in wrong.items()}}
+    return {"held_out": len(unseen.demos.init_hashes), "held_out_error": round(float(errors.mean()), 4)} | facts
+
+
+def _middles(demos: Demos) -> dict[int, float]:
+    """Between the two values of each number of an action that had two."""
+    return {number: (low + high) / 2 for number, low, high in binary_numbers(demos.chunks[:, 0])}
 
 
 def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None, str, StreamsConfig]:
@@ -211,6 +236,8 @@ def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None,
 def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyConfig:
     return PolicyConfig(
         encoder=settings.encoder,
+        head=settings.head,
+        binary=binary_numbers(demos.chunks[:, 0]) if settings.head == "binary" else (),
         fusion=settings.fusion,
         cls_fusion=settings.cls_fusion,
         sharing=settings.sharing,

@@ -13,6 +13,7 @@ from msgspec import Meta
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from policy.storage.weights import current
 from whatwhere.errors import BadInput, Failed, is_of_this_machine
 from whatwhere.files import atomic
 from whatwhere.look import Missing, look
@@ -52,7 +53,7 @@ def load_state(path: str | Path, modules: dict[str, torch.nn.Module], optimizer:
         return 0, {}
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in list(file.keys())}
+            tensors = {current(key): file.get_tensor(key) for key in list(file.keys())}
             meta = file.metadata()
         for name, module in modules.items():
             module.load_state_dict({key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")})

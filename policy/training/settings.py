@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from policy.heads import UNNAMED
 from policy.options import (
     Batch,
     ChunkLength,
@@ -12,6 +13,7 @@ from policy.options import (
     Dropout,
     Encoder,
     Fusion,
+    Head,
     LearningRate,
     Precision,
     Sharing,
@@ -30,6 +32,7 @@ class Settings:
 
     task: TaskName
     encoder: Encoder
+    head: Head
     demos: InputPath | None
     num_demos: Annotated[int, Range(1, 1_000_000)]
     held_out: Annotated[int, Range(0, 1_000_000)]
@@ -63,4 +66,5 @@ class Settings:
         """Where the results go: made of the settings, so that the same command resumes."""
         if self.out is not None:
             return Path(self.out)
-        return Path("outputs/finetune") / f"{path_name(self.task)}_{self.encoder}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"
+        policy = self.encoder if self.head == UNNAMED else f"{self.encoder}_{self.head}"
+        return Path("outputs/finetune") / f"{path_name(self.task)}_{policy}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"

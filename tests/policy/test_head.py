@@ -7,15 +7,22 @@ import torch
 
 from policy.config import PolicyConfig
 from policy.encoders import ENCODERS
-from policy.heads.keypoints import CameraReader, KeypointHead, count
+from policy.heads import HEADS
+from policy.heads.decoder import count
+from policy.heads.reader import CameraReader
 from policy.model import build
 from policy.shapes import Tokens, cell_centres
 from tests.policy.small import config, inputs
 from whatwhere.errors import BadInput
 
 
-def test_heads_have_one_size_whatever_the_encoder() -> None:
-    sizes = {name: count(build(PolicyConfig(encoder=name)).head) for name in ENCODERS}
+def size(encoder: str, head: str = "l1") -> int:
+    policy = build(PolicyConfig(encoder=encoder, head=head))
+    return count(policy.reader) + count(policy.head)
+
+
+def test_heads_have_one_size_whatever_the_encoder_and_the_head() -> None:
+    sizes = {name: size(*name) for name in [*((encoder, "l1") for encoder in ENCODERS), *(("pixelwise", head) for head in HEADS)]}
     assert max(sizes.values()) <= 1_000_000
     for (a, one), (b, other) in itertools.combinations(sizes.items(), 2):
         assert abs(one - other) <= 0.02 * one, (a, b)
@@ -51,15 +58,6 @@ def test_attention_is_a_distribution_and_keypoints_lie_in_the_picture(name: str)
         assert seen.keypoints.shape == (3, 2, 8, 2)
         assert seen.keypoints.abs().max() < 1
         assert torch.allclose(seen.attention.sum(dim=-1), torch.ones(3, 2, 8), atol=1e-5)
-
-
-def test_loss_counts_valid_steps_only() -> None:
-    target = torch.zeros(2, 4, 3)
-    predicted = torch.ones(2, 4, 3)
-    predicted[:, 2:] = 100.0
-    mask = torch.tensor([[True, True, False, False]] * 2)
-    assert KeypointHead.loss(predicted, target, mask) == pytest.approx(1.0)
-    assert KeypointHead.loss(predicted, target, torch.zeros_like(mask)) == 0.0
 
 
 def test_proprio_dropout_is_of_the_whole_and_in_training_only() -> None:

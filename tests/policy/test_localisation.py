@@ -8,7 +8,7 @@ from torch import Tensor
 
 from policy.channels import pair_channels
 from policy.config import PolicyConfig, StreamsConfig
-from policy.heads.keypoints import KeypointHead
+from policy.heads.decoder import mean_over_steps
 from policy.model import build, build_streams
 from policy.streams import TwoStreamEncoder
 
@@ -35,8 +35,8 @@ def error_after_training(encoder: str, streams: TwoStreamEncoder, config: Policy
     generator = torch.Generator().manual_seed(3)
     for _ in range(STEPS):
         rows = torch.randperm(192, generator=generator)[:BATCH]
-        actions = policy.forward_tokens(seen[0].map(lambda x, rows=rows: x[rows]), torch.zeros(BATCH, 3), torch.zeros(BATCH, 64))
-        loss = policy.head.loss(actions, centres[0][rows, None], torch.ones(BATCH, 1, dtype=torch.bool))
+        reading = policy.read(seen[0].map(lambda x, rows=rows: x[rows]), torch.zeros(BATCH, 3), torch.zeros(BATCH, 64))
+        loss = policy.head.loss(reading.features, centres[0][rows, None], torch.ones(BATCH, 1, dtype=torch.bool))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -57,6 +57,6 @@ def test_fused_patches_keep_where_and_averages_lose_it() -> None:
 
 
 def test_earlier_actions_of_a_chunk_count_more_and_those_past_the_end_nothing() -> None:
-    target, mask = torch.zeros(1, 3, 2), torch.tensor([[True, True, False]])
-    losses = [KeypointHead.loss(torch.nn.functional.one_hot(torch.tensor([step]), 3).float()[:, :, None].expand(1, 3, 2), target, mask) for step in range(3)]
-    assert [loss.item() for loss in losses] == pytest.approx([2 / 3, 1 / 3, 0])
+    mask = torch.tensor([[True, True, False]])
+    assert [mean_over_steps(error[None], mask).item() for error in torch.eye(3)] == pytest.approx([2 / 3, 1 / 3, 0])
+    assert mean_over_steps(torch.ones(1, 3), torch.zeros_like(mask)) == 0

@@ -1,0 +1,103 @@
+"""The reader: coordinates and features out of the token grids of all cameras, beside proprio and task. Every head decodes what it found (spec A9)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from policy.shapes import Reading, Tokens
+
+WIDTH = 128  # of a token inside the reader
+FEATURES = 256  # what a camera contributes at most
+POOLED_FEATURES = 64  # of these for tokens without a place, where there are tokens with one
+PROPRIO_FEATURES = 64
+
+
+class GridMlp(nn.Module):
+    """Per token: LayerNorm, two layers with GELU, and a depthwise 3×3 look at the neighbours in between."""
+
+    def __init__(self, dim: int, grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid = grid
+        self.enter = nn.Sequential(nn.LayerNorm(dim), nn.Linear(dim, WIDTH), nn.GELU())
+        self.neighbours = nn.Conv2d(WIDTH, WIDTH, 3, padding=1, groups=WIDTH)
+        self.leave = nn.Sequential(nn.LayerNorm(WIDTH), nn.Linear(WIDTH, WIDTH), nn.GELU())
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        b, n, _ = tokens.shape
+        x = self.enter(tokens)  # (b, n, width)
+        maps = x.reshape(-1, *self.grid, WIDTH).permute(0, 3, 1, 2)  # one map a grid: (b · grids, width, rows, columns)
+        around = self.neighbours(maps).permute(0, 2, 3, 1).reshape(b, n, WIDTH)
+        return self.leave(x + around)
+
+
+class CameraReader(nn.Module):
+    """Tokens of one camera → a vector: expected x, y and attended features of each keypoint, and the pooled tokens' features."""
+
+    def __init__(self, dim: int, grid: tuple[int, int], num_pooled: int, num_grids: int, keypoints: int) -> None:
+        super().__init__()
+        self.dim_out = 0
+        self.spatial = num_grids > 0
+        if num_pooled:
+            out = POOLED_FEATURES if self.spatial else FEATURES
+            inside = num_pooled * dim
+            self.pooled = nn.Sequential(nn.LayerNorm(inside), nn.Linear(inside, WIDTH), nn.GELU(), nn.Linear(WIDTH, out), nn.GELU())
+            self.dim_out += out
+        if self.spatial:
+            value_dim = max(1, (FEATURES - POOLED_FEATURES) // keypoints - 2)
+            self.tokens = GridMlp(dim, grid)
+            self.scores = nn.Linear(WIDTH, keypoints)
+            # learned sharpness; with 1 the keypoints stay at the picture's centre for long, with 10 the CNN starts late
+            self.log_sharpness = nn.Parameter(torch.full((keypoints,), math.log(4.0)))
+            self.values = nn.Linear(WIDTH, value_dim)
+            self.dim_out += keypoints * (2 + value_dim)
+
+    def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        parts: list[Tensor] = []
+        keypoints = attention = None
+        if self.spatial:
+            x = self.tokens(tokens.placed)  # (b, n, width)
+            with torch.autocast(x.device.type, enabled=False):  # coordinates need fp32: eight bits of bf16 are a third of a pixel
+                x = x.float()
+                scores = self.scores(x) * self.log_sharpness.exp()
+                attention = scores.softmax(dim=1).transpose(1, 2)  # (b, q, n)
+                keypoints = attention @ tokens.positions  # (b, q, 2)
+                parts += [keypoints.flatten(1), (attention @ self.values(x)).flatten(1)]
+        if tokens.pooled.shape[1]:
+            parts.append(self.pooled(tokens.pooled.flatten(1)))
+        return torch.cat(parts, dim=-1), keypoints, attention
+
+
+class Reader(nn.Module):
+    """One `CameraReader` a camera, then proprio and task beside what they found: `dim` numbers. The other sizes are the encoder's."""
+
+    def __init__(
+        self,
+        dim: int,
+        grid: tuple[int, int],
+        num_pooled: int,
+        num_grids: int,
+        cameras: int,
+        proprio_dim: int,
+        task_dim: int,
+        keypoints: int = 32,
+        proprio_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.proprio_dropout = proprio_dropout
+        self.cameras = nn.ModuleList(CameraReader(dim, grid, num_pooled, num_grids, keypoints) for _ in range(cameras))
+        self.proprio = nn.Sequential(nn.Linear(proprio_dim, PROPRIO_FEATURES), nn.LayerNorm(PROPRIO_FEATURES), nn.GELU())
+        self.dim: int = sum(camera.dim_out for camera in self.cameras) + PROPRIO_FEATURES + task_dim  # type: ignore[misc]
+
+    def forward(self, cameras: list[Tokens], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b e"]) -> Reading:
+        read = [camera(tokens) for camera, tokens in zip(self.cameras, cameras, strict=True)]
+        own = self.proprio(proprio)
+        if self.training and self.proprio_dropout:
+            own = own * (torch.rand(len(own), 1, device=own.device) >= self.proprio_dropout)
+        features = torch.cat([found for found, _, _ in read] + [own, task], dim=-1)
+        if read[0][1] is None:
+            return Reading(features)
+        return Reading(features, torch.stack([xy for _, xy, _ in read], dim=1), torch.stack([weight for _, _, weight in read], dim=1))
