@@ -164,7 +164,7 @@ class RobosuiteEnv(TaskEnv):
 
     def _draw_all(self, qpos: np.ndarray) -> np.ndarray:
         self._sketch.qpos[:] = qpos
-        return scaled_to(np.stack([self._renderer.draw(self._sketch, camera, *self._drawn) for camera in self.cameras]), self.size)
+        return scaled_to(self._renderer.views(self._sketch, self.cameras, *self._drawn), self.size)
 
     def project(self, camera: str, points_world: np.ndarray, height: int, width: int) -> np.ndarray:
         """Where points (n, 3) in metres are in the present picture of `camera`: (n, 2) column, row; nan behind the camera."""

@@ -7,7 +7,7 @@ import contextlib
 import copy
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import mujoco
@@ -16,11 +16,10 @@ import numpy as np
 from envs.catalogue import RENDERINGS
 from envs.rendering.context import Context
 from envs.rendering.meshes import decimate
+from envs.rendering.unseen import Unseen
 from whatwhere.errors import choose
 
-BUFFER = (640, 480)  # width and height of the off-screen buffer; a larger picture makes it grow
 COLLISION, HIDDEN = 0, 5  # geom groups: robosuite's collision shapes; one that is never drawn
-MARGIN = 1.02  # on bounding spheres: a decimated mesh may stand out a little
 
 # What may change in the physics model while it runs, and must then show in the next picture.
 FOLLOWED = (
@@ -65,6 +64,7 @@ class Renderer:
         self._followed = [(getattr(self._model, name), getattr(model, name)) for name in FOLLOWED]
         self._followed += [(getattr(self._model.vis.headlight, name), getattr(model.vis.headlight, name)) for name in ("ambient", "diffuse", "specular")]
         self._groups = self._model.geom_group.copy()
+        self._unseen = Unseen(self._model, np.flatnonzero(self._groups != COLLISION))
         self._cameras = {model.camera(index).name: index for index in range(model.ncam)}
         self._data = mujoco.MjData(self._model)
         self._scene = mujoco.MjvScene(self._model, maxgeom=2000)
@@ -81,23 +81,36 @@ class Renderer:
         With `segmentation` int32 (height, width): the id of the geom in each pixel, −1 where there is none.
         Raises BadInput if there is no such camera, and in a process that was forked from one that had drawn; RuntimeError if another thread draws just now.
         """
-        if camera not in self._cameras:
-            choose("camera", camera, self._cameras)
+        return self.views(data, (camera,), height, width, segmentation=segmentation)[0]
+
+    def views(self, data: mujoco.MjData, cameras: Sequence[str], height: int, width: int, *, segmentation: bool = False) -> np.ndarray:
+        """As `draw`, from several cameras: (cameras, height, width, 3), sooner than one after the other."""
+        for camera in cameras:
+            if camera not in self._cameras:
+                choose("camera", camera, self._cameras)
+        pixels = np.empty((len(cameras), height, width, 3), np.uint8)
+        seen = np.empty(pixels.shape[:3], np.int32)
         with self._alone():
-            self._camera.fixedcamid = self._cameras[camera]
             self._option.sitegroup[:3] = 0 if segmentation else 1
             self._follow(data)
-            if self.mode == "fast":
-                self._leave_out_unseen(width / height)
-            mujoco.mjv_updateScene(self._model, self._data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
-            self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
-            pixels = np.empty((height, width, 3), np.uint8)
             with self._buffer(width, height).current():
                 viewport = mujoco.MjrRect(0, 0, width, height)
-                mujoco.mjr_render(viewport, self._scene, self._context)
-                mujoco.mjr_readPixels(pixels, None, viewport, self._context)
-            pixels = pixels[::-1]  # OpenGL's first row is the lowest
-            return self._geom_ids(pixels) if segmentation else np.ascontiguousarray(pixels)
+                for index, camera in enumerate(cameras):
+                    self._set_scene(self._cameras[camera], width / height)
+                    self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
+                    mujoco.mjr_render(viewport, self._scene, self._context)
+                    mujoco.mjr_readPixels(pixels[index], None, viewport, self._context)
+                    if segmentation:
+                        seen[index] = self._geom_ids(pixels[index])
+        return np.ascontiguousarray((seen if segmentation else pixels)[:, ::-1])  # OpenGL's first row is the lowest
+
+    def _set_scene(self, camera: int, aspect: float) -> None:
+        """What MuJoCo is to draw from `camera`."""
+        self._camera.fixedcamid = camera
+        if self.mode == "fast":
+            self._model.geom_group[:] = self._groups
+            self._model.geom_group[self._unseen(self._data, camera, aspect)] = HIDDEN
+        mujoco.mjv_updateScene(self._model, self._data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -133,10 +146,10 @@ class Renderer:
         _open.discard(self)
 
     def _buffer(self, width: int, height: int) -> Context:
-        """The context with an off-screen buffer that is large enough: a new one if need be."""
+        """The context with an off-screen buffer that is large enough: a new one if need be. (All of a buffer is cleared for each picture, however small.)"""
         if self._gl is not None and self._context is not None and width <= self._context.offWidth and height <= self._context.offHeight:
             return self._gl
-        before = BUFFER if self._context is None else (self._context.offWidth, self._context.offHeight)
+        before = (0, 0) if self._context is None else (self._context.offWidth, self._context.offHeight)
         self._free()
         width, height = max(width, before[0]), max(height, before[1])
         self._model.vis.global_.offwidth, self._model.vis.global_.offheight = width, height
@@ -162,18 +175,6 @@ class Renderer:
         mujoco.mj_camlight(self._model, self._data)
         if self._model.ntendon:
             mujoco.mj_tendon(self._model, self._data)
-
-    def _leave_out_unseen(self, aspect: float) -> None:
-        """Hides the geoms whose bounding sphere is wholly outside the camera's pyramid of view: the same pixels, sooner."""
-        model, data, camera = self._model, self._data, self._camera.fixedcamid
-        if model.cam_projection[camera] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE or model.cam_sensorsize[camera].any():
-            model.geom_group[:] = self._groups
-            return
-        there = (data.geom_xpos - data.cam_xpos[camera]) @ data.cam_xmat[camera].reshape(3, 3)  # (ngeom, 3): right, up, backwards
-        slope = np.tan(np.deg2rad(model.cam_fovy[camera]) / 2) * np.array([aspect, 1.0])
-        radius, depth = model.geom_rbound * MARGIN, -there[:, 2]
-        outside = (np.abs(there[:, :2]) > depth[:, None] * slope + radius[:, None] * np.sqrt(1 + slope**2)).any(axis=1) | (depth < -radius)
-        model.geom_group[:] = np.where(outside & (radius > 0), HIDDEN, self._groups)  # planes have no radius
 
     def _geom_ids(self, pixels: np.ndarray) -> np.ndarray:
         colors = pixels.astype(np.int32) @ np.array([1, 256, 65536], np.int32)  # segid + 1, 0 for the background

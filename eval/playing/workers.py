@@ -167,7 +167,7 @@ def _kill(worker: Worker) -> None:
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
     """The environment that workers inherit: one arithmetic thread each."""
-    settings = dict.fromkeys(ONE_THREAD, "1")
+    settings: dict[str, str] = dict.fromkeys(ONE_THREAD, "1")
     before = {key: os.environ.get(key) for key in settings}
     os.environ.update(settings)
     try:
