@@ -8,8 +8,6 @@ number of workers and however often the run was killed. `starts.jsonl` has a row
 from __future__ import annotations
 
 import inspect
-import time
-from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -17,9 +15,9 @@ import numpy as np
 
 from envs.demos.collect_settings import Settings
 from envs.demos.episodes import Episode, write_episode
+from envs.demos.gather import gather
 from envs.demos.recording import attrs_of
 from envs.demos.starts import Starts
-from envs.demos.workers import workers
 from envs.experts import expert_class
 from envs.teleop.run import make_device, teleoperate
 from whatwhere.command import command
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
     from envs.experts import Expert
 
 SLIP_PATIENCE = 2  # times a task's own horizon is what an expert that slips gets, unless `horizon` says otherwise
-PATIENCE = 20  # failed starts that are borne before the share of failures counts
 
 
 class Recorder:
@@ -102,32 +99,10 @@ def main(settings: Settings) -> None:
         if device is not None:
             teleoperate(settings, starts, device)
         elif starts.wanted(settings.n):
-            collect(settings, starts)
+            gather(starts, settings.n, settings.num_workers, f"task={settings.task} noise={settings.noise:g}", Recorder, settings)
         failed = [row["episode"] for row in starts.rows if not row["success"]]
         which = f": {failed}" if failed else ""
         print(f"{counted(starts.num_files, 'demonstration')} in {folder} · {len(failed)} of {counted(len(starts.rows), 'start')} failed{which}")
-
-
-def collect(settings: Settings, starts: Starts) -> None:
-    """Plays starts until the folder holds `settings.n` files. Leaves with exit code 1 if most of them fail."""
-    began, before = time.monotonic(), starts.num_files
-    running: dict[Future[dict[str, Any]], int] = {}
-    with workers(settings.num_workers, Recorder, settings) as submit:
-        while True:
-            while len(running) < settings.num_workers and (start := starts.next(settings.n, running.values())) is not None:
-                running[submit(start)] = start
-            if not running:
-                return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                del running[future]
-                starts.add(row := future.result())
-                done = starts.num_files
-                left = int((time.monotonic() - began) / max(done - before, 1) * (settings.n - done))
-                outcome = f"{'success' if row['success'] else 'failed: ' + row['failure']} after {counted(row['steps'], 'step')}"
-                print(f"start {row['episode']}: {outcome} · {done}/{settings.n} · {left // 60}:{left % 60:02d} left", flush=True)
-            failed = sum(not row["success"] for row in starts.rows)
-            if failed > PATIENCE and failed > 2 * starts.num_files:
-                raise SystemExit(f"task={settings.task} noise={settings.noise:g}: {failed} of {len(starts.rows)} starts failed; see {starts.book}")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,32 @@ Goal = Annotated[list[Finite], Meta(min_length=8, max_length=8)]  # seven joints
 Parts = dict[str, Any]  # settings of somebody else's environment, kept as they are
 
 
+class Original(TypedDict):
+    """A demonstration that another one was made of."""
+
+    file: Name
+    sha256: Sha256
+    seed: Index | None
+    episode: Index | None
+    init_hash: Name | None
+
+
+class Segment(TypedDict):
+    """A piece of motion: of which original (a number into `originals`), relative to what, from which step to which."""
+
+    source: Index
+    about: Name
+    steps: Annotated[list[Index], Meta(max_length=2)]
+
+
+class Multiplied(TypedDict):
+    """What a demonstration says that `envs.demos.multiply` made of others; more is kept."""
+
+    originals: Annotated[list[Original], Meta(min_length=1, max_length=10_000)]  # all that segments were chosen from
+    segments: Annotated[list[Segment], Meta(max_length=10_000)]
+    select: Name
+
+
 class Settings(TypedDict):
     """What the attributes of a demonstration must hold, and what is read of them where it is there; more is kept as it is."""
 
@@ -47,6 +73,7 @@ class Settings(TypedDict):
     origin: NotRequired[Parts | None]  # envs.foreign.origin.Origin
     no_environment: NotRequired[Text]
     position_error_cm: NotRequired[Finite | None]
+    multiplied: NotRequired[Multiplied]
     arm_goals: NotRequired[list[Annotated[list[Finite], Meta(min_length=9, max_length=9)]] | None]  # step, then the goal
 
 
@@ -94,6 +121,7 @@ class Start(TypedDict):
     steps: NotRequired[Index | None]
     position_error_cm: NotRequired[Finite | None]
     init_hash: NotRequired[Name | None]
+    segments: NotRequired[Annotated[list[Segment], Meta(max_length=10_000)]]
 
 
 class JournalHeader(TypedDict):

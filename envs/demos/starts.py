@@ -17,7 +17,8 @@ from whatwhere.files import append_row, read_rows, write_text
 class Starts:
     """Starts of one seed in order. A start's episode is drafted under the start's number and renamed when all starts before it are known.
 
-    rows: a dict for each start tried, without a gap: episode, success, failure, steps, position_error_cm, init_hash.
+    rows: a dict for each start tried, without a gap: episode, success, failure, steps, position_error_cm, init_hash; of multiplied
+    demonstrations segments.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -117,4 +118,5 @@ def next_free(folder: Path) -> Path:
 
 def row_of(attrs: dict[str, Any]) -> dict[str, Any]:
     """The row of a start whose episode lies there finished."""
-    return {"episode": attrs["episode"], "success": True, "failure": None} | {name: attrs.get(name) for name in ("steps", "position_error_cm", "init_hash")}
+    row = {"episode": attrs["episode"], "success": True, "failure": None} | {name: attrs.get(name) for name in ("steps", "position_error_cm", "init_hash")}
+    return row | ({"segments": attrs["multiplied"]["segments"]} if "multiplied" in attrs else {})
