@@ -1,6 +1,6 @@
 """`python -m envs.demos.multiply src=data/teleop n=200`: many demonstrations from a few.
 
-Demonstrations are taken apart into segments, each about an object. At a new start the segments are moved with their objects and played, each control step
+Demonstrations are taken apart into segments, each about an object. At a new start these are moved with their objects and played, each control step
 derived anew from where the hand is; what succeeds is kept and drawn. The idea is MimicGen's (arXiv 2310.17596). As with `collect`, start s of the seed is played
 once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`, whatever `n` and the number of workers are, and however often the run was killed.
 """
@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from envs.demos.episodes import episode_paths, read_attrs, read_episode, write_episode
+from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode, write_episode
 from envs.demos.gather import gather, played_of
 from envs.demos.multiply_settings import Settings
 from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
@@ -27,7 +27,11 @@ from whatwhere.errors import BadInput
 from whatwhere.files import claim, owned
 from whatwhere.versions import check_simulator
 
+if TYPE_CHECKING:
+    from envs.base import TaskEnv
+
 ALIKE = (*START_KEYS, "rendering", "size", "cameras", "control_hz")
+ORIGINAL = ("sha256", "seed", "episode", "init_hash")  # what is said of each source
 A_SOURCES_START = "begins where a source does"
 
 
@@ -48,27 +52,25 @@ class Multiplier:
         taken = []
         for number, path in enumerate(paths):
             episode = read_episode(path, frames=False)
-            if episode.states.shape[1] != len(self.env.get_state()) or episode.actions.shape[1] != self.env.action_dim:
-                raise BadInput(f"{path}: has states of {episode.states.shape[1]} numbers and actions of {episode.actions.shape[1]}, {self.env.task} has "
-                               f"{len(self.env.get_state())} and {self.env.action_dim}: without recorded states of the simulator nothing can be moved")  # fmt: skip
+            _check_sizes(path, episode, self.env)
             trace = trace_of(self.scene, episode)
             taken.append(Source(number, trace, tuple(holds(trace))))
         self.sources = alike(taken)
         if not self.sources:
-            raise BadInput(f"src={settings.src}: in none of {len(paths)} demonstrations an object is grasped and carried: there is nothing to move segments with")
+            raise BadInput(
+                f"src={settings.src}: in none of {len(paths)} demonstrations an object is grasped and carried: there is nothing that segments are about"
+            )
         self.left_out = [paths[source.number].name for source in taken if source not in self.sources]
         self.frames = frames_of(self.sources, self.scene.symmetry)
-        self.originals = [
-            {"file": path.name} | {name: header[name] for name in ("sha256", "seed", "episode", "init_hash")} for path, header in zip(paths, self.headers, strict=True)
-        ]
+        self.originals = [{"file": path.name} | {name: header[name] for name in ORIGINAL} for path, header in zip(paths, self.headers, strict=True)]
 
     def close(self) -> None:
         self.env.close()
 
     def plan(self) -> str:
         """What is done, in a line."""
-        parts = [f"take {hold.name}" + (f", put it down relative to {frame}" if hold.is_let_go else "") for hold, frame in zip(self.sources[0].holds, self.frames, strict=True)]
-        return "; ".join(parts)
+        pairs = zip(self.sources[0].holds, self.frames, strict=True)
+        return "; ".join(f"take {hold.name}" + (f", put it down relative to {frame}" if hold.is_let_go else "") for hold, frame in pairs)
 
     def __call__(self, start: int) -> dict[str, Any]:
         """Plays one start; if it succeeds its file is in the folder under a name of the start's own. Returns the row of `starts.jsonl`."""
@@ -103,6 +105,14 @@ class Multiplier:
         return row
 
 
+def _check_sizes(path: Path, episode: Episode, env: TaskEnv) -> None:
+    """Raises BadInput unless the demonstration has the states and actions of the task's simulator."""
+    for name, found, needed in (("states", episode.states.shape[1], len(env.get_state())), ("actions", episode.actions.shape[1], env.action_dim)):
+        if found != needed:
+            hint = "; without the simulator's recorded states nothing can be moved" if name == "states" else ""
+            raise BadInput(f"{path}: {name} of {found} numbers, those of {env.task} have {needed}{hint}")
+
+
 def _origin(header: dict[str, Any]) -> dict[str, Any]:
     """What demonstrations of others say of the environment, which stays true of what is made of them."""
     return {name: header[name] for name in ("origin",) if name in header}
@@ -121,7 +131,7 @@ def sources(settings: Settings) -> tuple[list[Path], str]:
         if "multiplied" in header:
             raise BadInput(f"{path}: was made by this command; multiply what was recorded")
         if "arm_goals" in header:
-            raise BadInput(f"{path}: task={header['task']}: its arm moves beside the actions, which are of a base that drives; multiplied are demonstrations of an arm")
+            raise BadInput(f"{path}: task={header['task']}: actions are of a base that drives; multiplied are demonstrations of an arm")
     good = [(path, header) for path, header in zip(paths, headers, strict=True) if header["success"]]
     if not good:
         raise BadInput(f"src={settings.src}: none of its {len(paths)} demonstrations succeeded; record some that do")

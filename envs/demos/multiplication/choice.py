@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from envs.demos.multiplication.moment import Moment
 from envs.demos.multiplication.planar import heading, least_turn
 from envs.demos.multiplication.segments import TURN_AS_M
 from envs.demos.multiplication.sources import Frame, Source
 
-if TYPE_CHECKING:
-    from envs.demos.multiplication.scene import Moment
-
 SLIPPED_M = 0.05  # a segment with a slip in it is worth a cleaner one that lies so much farther
 
-Choose = Callable[[int, str, "Moment", frozenset[int]], Source]  # hold, "approach" or "carry", the present, sources that failed already
+Choose = Callable[[int, str, Moment, frozenset[int]], Source]  # hold, "approach" or "carry", the present, sources that failed already
 
 
 def nearest(sources: Sequence[Source], frames: Sequence[Frame], symmetry: dict[str, int]) -> Choose:

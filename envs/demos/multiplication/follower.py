@@ -8,13 +8,14 @@ import numpy as np
 
 from envs.demos.multiplication.choice import Choose
 from envs.demos.multiplication.legs import Approach, Away, Carry, Leg
+from envs.demos.multiplication.moment import Moment
 from envs.demos.multiplication.planar import rotation_vector
 from envs.demos.multiplication.sources import Frame, Source
 from envs.demos.multiplication.trace import GAIN, TURN_GAIN
 from envs.experts.arm import CLOSE, OPEN, ArmExpert
 
 if TYPE_CHECKING:
-    from envs.demos.multiplication.scene import Moment, Scene
+    from envs.demos.multiplication.scene import Scene
 
 AT_M, AT_RAD = 0.012, 0.15  # so near to a step it counts as reached, …
 EXACTLY_M, EXACTLY_RAD = 0.006, 0.10  # … where the fingers close or let go

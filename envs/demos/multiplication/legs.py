@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
+from envs.demos.multiplication.moment import Moment
 from envs.demos.multiplication.planar import Planar, between, heading, least_turn, turned_by, vertical
 from envs.demos.multiplication.segments import Hold, on_the_way, to_the_end
 from envs.demos.multiplication.sources import Frame
 from envs.demos.multiplication.trace import Trace
-
-if TYPE_CHECKING:
-    from envs.demos.multiplication.scene import Moment
 
 OPEN_ENOUGH = 0.85
 
 
 @dataclass(frozen=True)
 class Aim:
-    """Where the hand is to be: as the source wanted it there (`pos`, `rot`), and as the source was then (`was`); `lead`: metres between the two in the source."""
+    """Where the hand is to be: as the source wanted it (`pos`, `rot`), and as the source was then (`was`); `lead`: metres between the two in the source."""
 
     pos: np.ndarray  # (3,)
     rot: np.ndarray  # (3, 3)
@@ -104,7 +102,9 @@ class Carry:
         there, turn = self._goal(now)
         thing = trace.objects[self.hold.name][step]
         held_at = now.objects[self.hold.name][0] - now.hand_pos
-        wanted, was = ((1 - weight) * self._lay.points(x) + weight * there.points(x) - held_at for x in (thing + trace.wanted_pos[step] - trace.hand_pos[step], thing))
+        wanted, was = (
+            (1 - weight) * self._lay.points(x) + weight * there.points(x) - held_at for x in (thing + trace.wanted_pos[step] - trace.hand_pos[step], thing)
+        )
         return Aim(wanted, vertical((1 - weight) * self._turn + weight * turn) @ trace.wanted_rot[step], was, _lead(trace, step))
 
     def _goal(self, now: Moment) -> tuple[Planar, float]:

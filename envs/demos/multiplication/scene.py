@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import mujoco
 import numpy as np
 
+from envs.demos.multiplication.moment import Moment
 from envs.demos.multiplication.planar import symmetry_of
 from whatwhere.errors import BadInput
 
@@ -15,17 +15,6 @@ if TYPE_CHECKING:
     from envs.base import TaskEnv
 
 ARM_NUMBERS = 7  # three moves, three turns, gripper
-
-
-@dataclass(frozen=True)
-class Moment:
-    """One state. Metres, radians, world frame; `objects`: position (3,) and axes (3, 3) by name."""
-
-    hand_pos: np.ndarray  # (3,)
-    hand_rot: np.ndarray  # (3, 3)
-    fingers: np.ndarray  # (f,)
-    objects: dict[str, tuple[np.ndarray, np.ndarray]]
-    grasped: frozenset[str]  # objects that fingers touch from both sides
 
 
 class Scene:
@@ -53,7 +42,9 @@ class Scene:
         loose = [j for j in range(self.model.njnt) if self.model.jnt_type[j] == mujoco.mjtJoint.mjJNT_FREE]
         self._bodies = {int(self.model.jnt_bodyid[j]): self.model.body(self.model.jnt_bodyid[j]).name.removesuffix("_main") for j in loose}
         if not self._bodies or not self._pads:
-            raise BadInput(f"{where}: has {'no loose objects' if not self._bodies else 'no fingers'}, so there is nothing that segments of motion could be about")
+            raise BadInput(
+                f"{where}: has {'no loose objects' if not self._bodies else 'no fingers'}, so there is nothing that segments of motion could be about"
+            )
         self.symmetry = {name: symmetry_of(self._outline(body)) for body, name in self._bodies.items()}
 
     def moment(self, state: np.ndarray | None = None) -> Moment:

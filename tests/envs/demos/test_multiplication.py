@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from envs.demos.multiplication.legs import Approach, Carry, blend, travelled
+from envs.demos.multiplication.moment import Moment
 from envs.demos.multiplication.planar import Planar, between, heading, least_turn, rotated, symmetry_of, vertical
 from envs.demos.multiplication.segments import holds, on_the_way, to_the_end
 from envs.demos.multiplication.sources import Frame, Source, alike, frames_of
@@ -19,15 +20,9 @@ SQUARE = np.array([[x, y] for x in (-1, 1) for y in (-1, 1)], float)
 DOWN = np.diag([1.0, -1.0, -1.0])  # a hand that points down
 
 
-@dataclasses.dataclass
-class Now:
-    """The present, as legs ask for it."""
-
-    hand_pos: np.ndarray
-    objects: dict[str, tuple[np.ndarray, np.ndarray]]
-    hand_rot: np.ndarray = dataclasses.field(default_factory=lambda: DOWN.copy())
-    fingers: np.ndarray = dataclasses.field(default_factory=lambda: np.array([0.04, -0.04]))
-    grasped: frozenset[str] = frozenset()
+def now_at(hand: Any, **objects: tuple[np.ndarray, np.ndarray]) -> Moment:
+    """A hand that points down, with open fingers."""
+    return Moment(np.asarray(hand, float), DOWN, np.array([0.04, -0.04]), objects, frozenset())
 
 
 def made(hand: Any, closing: Any, things: dict[str, Any], grasped: dict[str, Any], **changes: Any) -> Trace:
@@ -186,15 +181,15 @@ def test_an_approach_moves_with_its_object() -> None:
     turned = {**trace.headings, "cube": np.full(len(trace), heading(np.eye(3)))}
     trace = dataclasses.replace(trace, headings=turned, hand_pos=trace.hand_pos + [0.01, 0, 0], wanted_pos=trace.wanted_pos + [0.01, 0, 0])
     (hold,) = holds(trace)
-    now = Now(np.array([-0.2, 0.02, 0.31]), {"cube": (np.array([0.1, 0.3, 0.02]), vertical(QUARTER)), "pad": (np.zeros(3), np.eye(3))})
-    leg = Approach(trace, hold, 1, now)  # type: ignore[arg-type]
+    now = now_at([-0.2, 0.02, 0.31], cube=(np.array([0.1, 0.3, 0.02]), vertical(QUARTER)), pad=(np.zeros(3), np.eye(3)))
+    leg = Approach(trace, hold, 1, now)
     np.testing.assert_allclose(leg.aim(0, now).was, now.hand_pos, atol=1e-9)
     aim = leg.aim(leg.closes, now)
     np.testing.assert_allclose(aim.was, [0.1, 0.31, 0.02], atol=1e-9)  # 1 cm ahead of the object in x there, in y here
     np.testing.assert_allclose(aim.rot, vertical(QUARTER) @ DOWN, atol=1e-9)
     near = leg.aim(leg.free, now).was
     np.testing.assert_allclose(near, [0.1, 0.31, 0.02 + trace.hand_pos[hold.near][2]], atol=1e-9)
-    leg.close(now)  # type: ignore[arg-type]
+    leg.close(now)
     pushed = dataclasses.replace(now, objects={**now.objects, "cube": (np.array([0.5, 0.5, 0.02]), np.eye(3))})
     np.testing.assert_allclose(leg.aim(leg.closes, pushed).was, [0.1, 0.31, 0.02], atol=1e-9)  # the fingers close where it lay
 
@@ -210,12 +205,12 @@ def test_what_is_carried_is_brought_where_its_goal_is_now() -> None:
     """The goal's object lies elsewhere, and the hand holds the object 1 cm beside where the source held it: the object still comes to its place."""
     trace = picked(goal=(0.0, 0.25), reference=(0.0, 0.35))
     (hold,) = holds(trace)
-    now = Now(np.array([0.21, 0.1, 0.05]), {"cube": (np.array([0.2, 0.1, 0.05]), np.eye(3)), "pad": (np.array([-0.1, -0.1, 0.0]), vertical(0.5))})
-    leg = Carry(trace, hold, Frame("pad"), {"pad": 4, "cube": 4}, np.array([0.2, 0.1, 0.0]), now)  # type: ignore[arg-type]
+    now = now_at([0.21, 0.1, 0.05], cube=(np.array([0.2, 0.1, 0.05]), np.eye(3)), pad=(np.array([-0.1, -0.1, 0.0]), vertical(0.5)))
+    leg = Carry(trace, hold, Frame("pad"), {"pad": 4, "cube": 4}, np.array([0.2, 0.1, 0.0]), now)
     np.testing.assert_allclose(leg.aim(0, now).was, now.hand_pos, atol=0.011)
     last = leg.aim(len(leg.steps) - 1, now).was
     np.testing.assert_allclose(last - [0.01, 0, 0], np.array([-0.1, -0.2, 0.01]), atol=1e-9)  # 10 cm before the pad, as in the source
-    turning = Carry(trace, hold, Frame("pad", turns=True), {"pad": 1, "cube": 4}, np.array([0.2, 0.1, 0.0]), now)  # type: ignore[arg-type]
+    turning = Carry(trace, hold, Frame("pad", turns=True), {"pad": 1, "cube": 4}, np.array([0.2, 0.1, 0.0]), now)
     assert not np.allclose(turning.aim(len(leg.steps) - 1, now).was, last, atol=0.01)
 
 
