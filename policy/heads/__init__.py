@@ -5,6 +5,9 @@ from __future__ import annotations
 HEADS: dict[str, str] = {  # "module:class" of policy.heads.decoder.Decoder
     "l1": "policy.heads.l1:L1",
     "binary": "policy.heads.binary:Binary",
+    "mixture": "policy.heads.mixture:Mixture",
+    "flow": "policy.heads.flow:Flow",
+    "mip": "policy.heads.mip:Mip",
 }
 UNNAMED = "l1"  # the head of policies whose rows and settings name none
 EARLIER_NAMES = {"keypoints": "l1"}  # in files of earlier versions

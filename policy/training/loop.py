@@ -117,7 +117,7 @@ class Samples:
         told = []
         for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
             still = np.zeros((len(rows), 2), np.int64)
-            noise = np.array([drawn([], row, policy.head.noise) for row in rows]) if policy.head.noise else None
+            noise = np.array([drawn([], int(row), policy.head.noise) for row in rows]) if policy.head.noise else None
             with autocast(self.device, self.settings.precision):
                 seen, moved = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
                 given = None if noise is None else torch.from_numpy(noise).to(self.device)

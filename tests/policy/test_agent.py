@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def agent(encoder: str = "pixelwise", **options: Any) -> Agent:
     torch.manual_seed(0)
-    policy = build(config(encoder))
+    policy: Any = build(config(encoder))
     with torch.no_grad():
         policy.head.act[-1].weight.mul_(30)
     return Agent(policy, {"proprio": Affine.identity(PROPRIO), "actions": Affine.identity(7)}, **options)

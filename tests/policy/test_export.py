@@ -30,7 +30,7 @@ from policy.model import build
 from policy.storage.checkpoint import load, save_pretrained
 from policy.storage.stored import names, read_config
 from policy.transforms import Affine
-from tests.policy.small import PROPRIO, config, observation
+from tests.policy.small import PROPRIO, awake, config, observation
 from tests.policy.test_finetune import episode
 from whatwhere.errors import BadInput, Failed
 from whatwhere.settings import parse
@@ -56,27 +56,28 @@ def needs(to: str) -> None:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small policy whose actions move, on disk."""
     torch.manual_seed(0)
-    policy = build(config())
+    policy: Any = build(config())
     with torch.no_grad():
         policy.head.act[-1].weight.mul_(30)
     training = {"task_version": "0", "control_hz": 20}
     return save_pretrained(policy, tmp_path_factory.mktemp("checkpoint"), task="pick_at_xy", normalisation=NORMALISATION, training=training)
 
 
-@pytest.mark.parametrize("head", HEADS)
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize(("encoder", "head"), [*((encoder, "l1") for encoder in ENCODERS), *(("pixelwise", head) for head in HEADS if head != "l1")])
 def test_every_policy_is_a_graph(encoder: str, head: str) -> None:
-    """No branch may depend on what is seen."""
+    """No branch may depend on what is seen; noise is an input where the head draws, and nowhere else."""
     torch.manual_seed(0)
-    policy = build(config(encoder, head=head, m_dropout=0.5)).eval()
+    policy = awake(build(config(encoder, head=head, m_dropout=0.5, binary=((6, -1.0, 1.0),) if head == "binary" else ()))).eval()
     program = traced(policy, NORMALISATION)
+    assert len(program.graph_signature.user_inputs) == 3 + (policy.head.noise > 0)
     agent = Agent(policy, NORMALISATION, execute=policy.config.chunk)
     run: Any = program.module()
     for seed in range(3):
         obs = observation(seed)
-        inputs = (obs["frames"], obs["proprio"], bag_of_words(obs["instruction"]).numpy())
+        agent.reset(seed)
+        inputs = (obs["frames"], obs["proprio"], bag_of_words(obs["instruction"]).numpy(), agent.noise())
         with torch.no_grad():
-            outputs = run(*(torch.from_numpy(value)[None] for value in inputs))
+            outputs = run(*(torch.from_numpy(value)[None] for value in inputs if value is not None))
         assert np.abs(outputs[0][0].numpy() - agent.act(obs)).max() < 1e-5
         assert [list(value.shape) for value in outputs] == output_shapes(program)
 
@@ -99,6 +100,7 @@ def test_a_file_and_its_description(to: str, checkpoint: Path, tmp_path: Path, c
     assert sorted(p.name for p in tmp_path.iterdir()) == [path.name, f"{path.name}.json"]
     assert "5 random observations" in capsys.readouterr().out
     about = json.loads((tmp_path / f"{path.name}.json").read_text())
+    assert list(about["inputs"]) == ["frames", "proprio", "task"] and about["head"] == "l1"
     assert verified(path, about["sha256"])["file"].get("bytes") == path.stat().st_size
     assert about["check"]["largest_difference"] <= 1e-5 < about["check"]["bound"]
     assert about["inputs"]["frames"]["shape"] == [1, 2, 2, 32, 32, 3] and about["inputs"]["frames"]["frame_gap"] == 4
@@ -112,6 +114,25 @@ def test_a_file_and_its_description(to: str, checkpoint: Path, tmp_path: Path, c
         with zipfile.ZipFile(path) as archive:
             assert not [item for item in archive.infolist() if item.filename.endswith((".pt", ".pkl")) and item.file_size]  # no pickle in it
             assert any(name.endswith("whatwhere.json") for name in archive.namelist())
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_head_that_draws_takes_its_noise_from_outside(to: str, tmp_path: Path) -> None:
+    needs(to)
+    torch.manual_seed(0)
+    place = save_pretrained(awake(build(config("cnn_avg", head="flow"))), tmp_path / "flow", task="pick_at_xy", normalisation=NORMALISATION, training={})
+    main(settings(f"checkpoint={place}", f"to={to}", f"out={tmp_path / 'out'}", "observations=4"))
+    (told,) = (tmp_path / "out").glob("*.json")
+    about = json.loads(told.read_text())
+    assert about["check"]["largest_difference"] <= 5e-5 and about["head"] == "flow"
+    assert list(about["inputs"]) == ["frames", "proprio", "task", "noise"] and about["inputs"]["noise"]["shape"] == [1, 56]
+    if to == "onnx":
+        agents = [Agent.from_pretrained(place, "cpu", inference=way) for way in ("plain", tmp_path / "out/policy.onnx")]
+        for agent in agents:
+            agent.reset([3, 4])
+        for seed in range(3):
+            one, other = (agent.act(observation(seed)) for agent in agents)
+            assert np.allclose(one, other, atol=1e-4)
 
 
 def test_the_exported_file_acts_in_an_agent(checkpoint: Path, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def test_batch_size_does_not_change_results(name: str) -> None:
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_input_matters(name: str) -> None:
-    policy = build(config(name)).eval()
+    policy: Any = build(config(name)).eval()
     frames, proprio, task = inputs(1)
     with torch.no_grad():
         policy.head.act[-1].weight.mul_(100)  # the head starts near zero; look at what it would do
