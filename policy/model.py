@@ -41,6 +41,7 @@ class Policy(nn.Module):
         self.head = head
         if self.streams is not None and config.frozen_streams:
             self.streams.requires_grad_(False)
+        self._still_known: tuple[Any, tuple[Tensor, Tensor]] | None = None
         self.train()
 
     def forward(
@@ -123,12 +124,20 @@ class Policy(nn.Module):
 
     def _without_change(self, tokens: StreamTokens, kept: Tensor) -> StreamTokens:
         """A dropped sample gets what the M stream says about two equal frames: a state that occurs, unlike zeros."""
-        assert self.streams is not None
-        with torch.no_grad():
-            cls, patches = self.streams.still()
+        cls, patches = self._still()
         m_cls = torch.where(kept[:, None, None], tokens.m_cls, cls[:, None])
         m_patches = torch.where(kept[:, None, None, None], tokens.m_patches, patches[:, None])
         return StreamTokens(m_cls, m_patches, tokens.p_cls, tokens.p_patches)
+
+    def _still(self) -> tuple[Tensor, Tensor]:
+        """`streams.still()`; of frozen streams it is computed once, since it takes as long as a twentieth of a training step."""
+        assert self.streams is not None
+        device = next(self.streams.parameters()).device
+        way = (device, torch.is_autocast_enabled(device.type))
+        if self._still_known is None or self._still_known[0] != way or not self.config.frozen_streams:
+            with torch.no_grad():
+                self._still_known = (way, self.streams.still())
+        return self._still_known[1]
 
     def train(self, mode: bool = True) -> Policy:
         super().train(mode)

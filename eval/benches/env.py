@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CAMERAS = ("agentview", "robot0_eye_in_hand")
 WHOLE_ROBOT = ("frontview",)  # looked at besides the cameras of policies
 CONTROL_HZ = 20
-STEP_RATIO = 6.0
+STEP_RATIO = 20.0
 SAME_STEPS = 200
 LEAST_IOU, LEAST_PIXELS = 0.95, 50
 

@@ -9,7 +9,7 @@ from whatwhere.kinds import Length, OneOf, OutputFile, OutputFolder, Range, Seed
 from whatwhere.options import options
 
 # Each a module with `measure(settings) -> list[Figure]`.
-PARTS = {"env": "eval.benches.env", "policy": "eval.benches.policy", "pretrain": "eval.benches.pretrain"}
+PARTS = {"all": "eval.benches.all", "env": "eval.benches.env", "policy": "eval.benches.policy", "pretrain": "eval.benches.pretrain"}
 
 
 @options

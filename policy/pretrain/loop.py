@@ -25,7 +25,7 @@ from policy.pretrain.stage import SIZES, begin_from
 from policy.pretrain.watch import Collapsed, Watch
 from policy.storage.checkpoint import save_streams
 from policy.streams import TwoStreamEncoder
-from policy.training.device import autocast
+from policy.training.device import autocast, use_processor
 from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
@@ -48,8 +48,7 @@ def pretrain(settings: Settings) -> Path | None:
     Returns the folder of the streams (in the first process). Raises BadInput for settings, data or an `init=` that do not fit each other.
     """
     engine, out = Engine(settings.device), Path(settings.out)
-    if settings.num_threads:
-        torch.set_num_threads(settings.num_threads)
+    use_processor(settings.num_threads)
     if engine.is_main:
         check_writable("out", out)
     with owned(out) if engine.is_main else contextlib.nullcontext():

@@ -24,7 +24,7 @@ from policy.storage.checkpoint import load, load_fusion, load_streams
 from policy.storage.stored import locate
 from policy.storage.tensorfile import CONFIG
 from policy.streams import TwoStreamEncoder
-from policy.training.device import choose_device
+from policy.training.device import choose_device, use_processor
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, scratch, write_json
@@ -55,8 +55,7 @@ class Source:
 
 def measure(settings: Settings) -> dict[str, Any]:
     """Prints the tables and writes them to `out`. Returns what `probe.json` holds. Raises BadInput."""
-    if settings.num_threads:
-        torch.set_num_threads(settings.num_threads)
+    use_processor(settings.num_threads)
     if settings.quick:
         settings = dataclasses.replace(settings, train=min(settings.train, FIT), held_out=min(settings.held_out, HELD_OUT), baselines=False)
     device, sources = choose_device(settings.device), open_sources(settings)

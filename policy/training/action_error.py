@@ -18,7 +18,7 @@ from policy.shapes import Tokens
 from policy.storage.mapped import mapped
 from policy.training.action_pictures import draw_actions, draw_change
 from policy.training.action_settings import Settings
-from policy.training.device import autocast, choose_device
+from policy.training.device import autocast, choose_device, use_processor
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed
@@ -30,8 +30,7 @@ GROUPS = {"translation": slice(0, 3), "rotation": slice(3, 6), "gripper": slice(
 def measure(settings: Settings) -> dict[str, dict[str, float]]:
     """Trains the heads, prints the table and writes `out/results.json`, the head and pictures. Returns the table: {row: {group: error}}. Raises BadInput."""
     out, device = Path(settings.out), choose_device(settings.device)
-    if settings.num_threads:
-        torch.set_num_threads(settings.num_threads)
+    use_processor(settings.num_threads)
     assert settings.streams is not None
     check_writable("out", out)
     with owned(out):

@@ -19,6 +19,7 @@ from policy.shapes import StreamTokens
 from policy.storage.mapped import mapped
 from policy.streams import TwoStreamEncoder
 from policy.training.dataset import Demos, shifted
+from policy.training.device import autocast
 from whatwhere.arrays import ArrayFile
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
@@ -55,19 +56,29 @@ class TokenCache:
 
 
 def token_cache(
-    root: str | Path, streams: TwoStreamEncoder, streams_name: str, demos: Demos, shifts: int, reach: int, seed: int, batch: int = 16, device: str = "cpu"
+    root: str | Path,
+    streams: TwoStreamEncoder,
+    streams_name: str,
+    demos: Demos,
+    shifts: int,
+    reach: int,
+    seed: int,
+    batch: int = 16,
+    device: str = "cpu",
+    precision: str = "fp32",
 ) -> TokenCache:
-    """Opens the cache of these streams, demos and shifts under `root`, computing it first if it is not there. Copy 0 is not shifted.
+    """Opens the cache of these streams, demos and shifts under `root`, computing it first, in `precision`, if it is not there. Copy 0 is not shifted.
 
     A whole one is used as it is, also where nothing can be written. Raises BadInput where one is to be written and cannot, OSError if the disk is full.
     """
-    key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}".encode()).hexdigest()[:16]
+    rounded = "" if isinstance(autocast(torch.device(device), precision), contextlib.nullcontext) else " bf16"  # tokens of the two are never mixed
+    key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}{rounded}".encode()).hexdigest()[:16]
     folder = Path(root) / key
     if not (folder / "index.json").exists():
         check_writable("cache", root)
     with owned(folder, wait=True, option="cache"):  # another training that needs the same tokens computes them
         if not (folder / "index.json").exists():
-            _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device)
+            _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device, precision)
             write_json(folder / "index.json", {"streams": streams_name, "demos": demos.digest, "shifts": shifts, "reach_px": reach, "seed": seed})
     return TokenCache(folder)
 
@@ -80,7 +91,7 @@ def shift_table(shifts: int, samples: int, reach: int, seed: int) -> Int[np.ndar
 
 
 @torch.no_grad()
-def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarray, reach: int, batch: int, device: str) -> None:
+def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarray, reach: int, batch: int, device: str, precision: str) -> None:
     streams = streams.eval().to(device)
     shifts, samples, cameras = len(table), len(demos), demos.frames.shape[1]
     n, d = streams.num_patches, streams.dim
@@ -95,7 +106,8 @@ def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarr
                 pair = np.concatenate([demos.frames[demos.previous[rows]], demos.frames[rows]], axis=1)  # (b, 2c, h, w, 3)
                 moved = picture_tensor(shifted(pair, table[copy, rows], reach), device)
                 prev, curr = moved[:, :cameras].flatten(0, 1), moved[:, cameras:].flatten(0, 1)
-                tokens = streams(m_channels(prev, curr), p_channels(curr))
+                with autocast(torch.device(device), precision):
+                    tokens = streams(m_channels(prev, curr), p_channels(curr))
                 for name in FIELDS:
                     value = getattr(tokens, name).unflatten(0, (len(rows), cameras))
                     arrays[name].write((copy, start), value.half().cpu().numpy())

@@ -7,6 +7,7 @@ import contextlib
 import torch
 
 from whatwhere.errors import BadInput
+from whatwhere.memory import keep_freed_memory
 
 
 def choose_device(name: str | torch.device) -> torch.device:
@@ -19,6 +20,13 @@ def choose_device(name: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError):
         raise BadInput(f"device={name}: not available here; valid: auto, cpu" + (", cuda" if torch.cuda.is_available() else "")) from None
     return device
+
+
+def use_processor(num_threads: int) -> None:
+    """To be called where a training or something like it begins: with how many threads to compute (0: torch's own choice), and memory that is kept."""
+    if num_threads:
+        torch.set_num_threads(num_threads)
+    keep_freed_memory()
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager:

@@ -28,7 +28,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training.binary import binary_numbers
 from policy.training.cache import TokenCache, token_cache
 from policy.training.dataset import Demos, moved_by, shifted
-from policy.training.device import autocast, choose_device
+from policy.training.device import autocast, choose_device, use_processor
 from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from policy.training.settings import Settings
@@ -47,8 +47,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
 
     `held_out` is for measuring the error of the actions alone.
     """
-    if settings.num_threads:
-        torch.set_num_threads(settings.num_threads)
+    use_processor(settings.num_threads)
     out, device = settings.folder, choose_device(settings.device)
     streams, streams_name, stream_config = _streams(settings, demos)
     cached = streams is not None and not settings.unfreeze
@@ -71,7 +70,9 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
             cache = None
             if cached:
                 assert policy.streams is not None
-                cache = token_cache(settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px, seed=0, device=str(device))
+                cache = token_cache(
+                    settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px, seed=0, device=str(device), precision=settings.precision
+                )
             return Samples(settings, of, proprio, actions, cache, device)
 
         unseen = samples(held_out, 1) if held_out is not None else None
@@ -151,7 +152,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
     heads = [p for name, p in policy.named_parameters() if p.requires_grad and not name.startswith("streams.")]
     stream = [p for name, p in policy.named_parameters() if p.requires_grad and name.startswith("streams.")]
     groups = [{"params": heads, "rate": settings.lr}, {"params": stream, "rate": settings.stream_lr}]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     begin, _ = load_state(out / STATE, {"learning": learning}, optimizer)
     curves = SummaryWriter(str(out / "tensorboard"), purge_step=begin)
     clock, smooth, held_out = time.monotonic(), 0.0, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from eval.bench import Settings
 from eval.benches import env as bench_env
 from eval.benches import policy as bench_policy
 from eval.benches.figure import Figure
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 from whatwhere.flags import sort
 from whatwhere.settings import parse
 
@@ -52,10 +53,10 @@ def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
     """With made-up times: what is printed and which bar holds."""
     told = {"ms": [20.0, 8.0, 12.0, 9.0], "auto": "bf16", "execute": 1}
     asked = []
-    monkeypatch.setattr(bench_policy, "_run", lambda *words: asked.append(words))
+    monkeypatch.setattr(bench_policy, "run", lambda *words: asked.append(words))
     monkeypatch.setattr(bench_policy.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(bench_policy.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=json.dumps(told)))
-    figures = {figure.name: figure for figure in bench_policy._ways()}
+    figures = {figure.name: figure for figure in bench_policy.ways()}
     assert [words[2] for words in asked] == ["int8=False", "int8=True"]
     assert [figure.value for figure in figures.values()] == [20.0, 8.0, 12.0, 9.0, 8.0]
     share = figures["a control step's share of it"]
@@ -70,6 +71,52 @@ def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
 def test_ways_are_timed_in_turns() -> None:
     told = bench_policy.ways_ms(["plain", "bf16"], queries=4)
     assert len(told["ms"]) == 2 and min(told["ms"]) > 0 and told["auto"] in ("plain", "bf16") and told["execute"] == 1
+
+
+def test_all_bars_in_one_run(monkeypatch, capsys, tmp_path) -> None:
+    """Each figure beside its bar: of starting, of a query, of the simulator, of an evaluation, of a training. With made-up times."""
+    import eval.benches.all as bench_all
+    from eval.benches import evaluation, start
+
+    told = {"ms": [20.0, 9.0], "auto": "bf16", "execute": 1}
+    monkeypatch.setattr(bench_policy.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(bench_policy.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=json.dumps(told)))
+    monkeypatch.setattr(start, "commands", lambda: ["eval.run", "envs.view"])
+    monkeypatch.setattr(start, "run", lambda module, *words: 0.4 if module == "eval.run" else 1.4)
+    monkeypatch.setattr(start, "lines", lambda *words: iter([(0.5, "pick_at_xy"), (9.0, "  [1/1] episode 0"), (9.5, "success")]))
+    monkeypatch.setattr(evaluation, "lines", lambda *words: iter([(8.0, "  [  1/100] episode 0"), (59.0, "success 0.96 · 100 episodes")]))
+
+    def finetune(module: str, *words: str) -> float:
+        if module == "policy.finetune":
+            out = Path(next(word for word in words if word.startswith("out=")).removeprefix("out="))
+            out.mkdir()
+            (out / "config.json").write_text('{"training": {"seconds": 120.0}}')
+        return 170.0
+
+    monkeypatch.setattr(bench_policy, "run", finetune)
+    monkeypatch.setattr(bench_all, "against_stock", lambda settings: [Figure("  times as fast", 21.0, at_least=20)])
+    figures = {figure.name.strip(): figure for figure in bench_all.measure(settings())}
+    bars = {name: (figure.value, figure.at_least or figure.at_most, figure.passed) for name, figure in figures.items() if figure.at_least or figure.at_most}
+    assert bars == {
+        "--help of the slowest of 2 commands": (1.4, 1, False),
+        "from the start of eval.run to the first episode's end": (9.0, 10, True),
+        "a control step's share of it": (9.0, 10, True),
+        "times as fast": (21.0, 20, True),
+        "make eval: 100 episodes, 3 videos, start included": (59.0, 60, True),
+        "fine-tune pixelwise, 25 demos, caching included": (170 / 60, 3, True),
+    }
+    assert "0.45 of plain" in str(figures["query, pick_at_xy/pixelwise: inference=bf16"])
+    assert "--help of the slowest" in capsys.readouterr().out
+
+
+def test_commands_are_found_and_what_fails_says_why() -> None:
+    from eval.benches import child, start
+
+    assert {"eval.run", "eval.bench", "policy.finetune", "policy.pretrain", "envs.demos.collect"} <= set(start.commands())
+    with pytest.raises(Failed, match=r"eval\.run: .*task=nothing"):
+        child.run("eval.run", "task=nothing")
+    with pytest.raises(Failed, match="exit code 2"):
+        list(child.lines("eval.run", "task=nothing"))
 
 
 @pytest.mark.slow

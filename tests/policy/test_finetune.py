@@ -128,6 +128,17 @@ def test_cached_tokens_are_what_the_streams_say(demos: Path, tmp_path: Path) -> 
     assert (tmp_path / next(tmp_path.iterdir()).name / "m_cls.npy").stat().st_mtime_ns == before, "computed twice"
 
 
+def test_tokens_in_bf16_are_kept_apart_and_close(demos: Path, tmp_path: Path) -> None:
+    data = load_demos(demos, 2, chunk=4)
+    torch.manual_seed(0)
+    streams = TwoStreamEncoder(size=SIZE, dim=64, depth=1, heads=2).eval()
+    plain, rounded = (token_cache(tmp_path, streams, "these", data, shifts=1, reach=4, seed=0, precision=precision) for precision in ("fp32", "bf16"))
+    assert len(list(tmp_path.glob("*/index.json"))) == 2
+    for name, exact in plain.arrays.items():
+        apart = np.abs(exact.astype(np.float32) - rounded.arrays[name])
+        assert 0 < apart.mean() < 0.01 * np.std(exact.astype(np.float32)), name
+
+
 @pytest.mark.parametrize("changes", [{}, {"encoder": "avg_early"}, {"encoder": "cnn_keypoints"}, {"unfreeze": True}])
 def test_training_writes_a_checkpoint_that_loads(demos: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
     out = finetune(settings(demos, tmp_path / "out", **changes))

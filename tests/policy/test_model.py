@@ -136,3 +136,19 @@ def test_bad_configs_are_refused(changes: dict[str, Any], message: str) -> None:
 def test_bad_dicts_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         PolicyConfig.from_dict(values)
+
+
+@pytest.mark.parametrize(("frozen", "times"), [(True, 1), (False, 3)])
+def test_what_frozen_streams_say_of_no_change_is_asked_once(frozen: bool, times: int) -> None:
+    policy = build(config(m_dropout=0.999999, frozen_streams=frozen)).train()
+    assert policy.streams is not None
+    tokens = policy.see(pair_channels(inputs(2)[0]))
+    asked, still = [], policy.streams.still
+    policy.streams.still = lambda: asked.append(0) or still()  # type: ignore[method-assign]
+    told = [policy.recall(tokens).m_patches for _ in range(3)]
+    assert len(asked) == times
+    for one in told:
+        torch.testing.assert_close(one, still()[1][:, None].expand_as(one), rtol=0, atol=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        policy.recall(tokens)
+    assert len(asked) == times + 1, "in another precision it says another thing"
