@@ -28,6 +28,7 @@ class Episode(TypedDict):
     checkpoint: NotRequired[Text | None]
     train_seed: NotRequired[Index | None]
     num_demos: NotRequired[Index | None]
+    multiplied_from: NotRequired[Index | None]
     streams: NotRequired[Name | None]
     perturbation: NotRequired[Name | None]
     inference: NotRequired[Name | None]
@@ -52,6 +53,7 @@ class About(TypedDict, total=False):
     sha256: Sha256 | None
     train_seed: Index | None
     num_demos: Index | None
+    multiplied_from: Index | None
     streams: Name | None
     perturbation: Name | None
     execute: Index | None

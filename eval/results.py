@@ -21,7 +21,7 @@ ROW_KEYS = (
     "task", "version", "policy", "encoder", "checkpoint", "train_seed", "seed", "episode", "init_hash", "success", "failure",
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
-CONDITIONS = ("head", "num_demos", "streams", "perturbation")  # rows have those that apply
+CONDITIONS = ("head", "num_demos", "multiplied_from", "streams", "perturbation")  # rows have those that apply
 
 
 def add_row(folder: str | Path, row: Row) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.demos.formats import Reading, open_source
 from envs.demos.inspection.coverage import Coverage, coverage
-from envs.demos.inspection.page import page
+from envs.demos.inspection.page import origins, page
 from envs.demos.inspection.summary import Summary, summarise
 from envs.demos.inspection.warnings import warnings
 from envs.options import Names, ScaledPixels
@@ -69,6 +69,8 @@ def main(settings: Settings) -> None:
     print(table(summaries))
     for control in dict.fromkeys(summary.settings["control"] for summary in summaries if "control" in summary.settings):
         print(f"control: {control}")
+    if made_of := origins(summaries):
+        print(f"multiplied: {made_of}")
     positions = where(summaries, settings.starts)
     warned = warnings(summaries)
     write_text(settings.page, page(settings.demos, summaries, warned, positions))

@@ -185,7 +185,7 @@ def barren(rows: list[dict[str, Any]], paths: list[Path]) -> list[str]:
     for row in rows:
         for source in {segment["source"] for segment in row.get("segments", ())}:
             tried.setdefault(source, []).append(row["success"])
-    return [f"{paths[source].name}: no success in {len(found)} tries" for source, found in sorted(tried.items()) if not any(found)]
+    return [f"{paths[source].name}: no success in {len(found)} tries" for source, found in sorted(tried.items()) if source < len(paths) and not any(found)]
 
 
 if __name__ == "__main__":

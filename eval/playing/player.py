@@ -39,6 +39,7 @@ class Player:
     exported: str | None = None  # what rows call the exported file that computes them
     train_seed: int | None = None
     num_demos: int | None = None  # it was trained on
+    multiplied_from: int | None = None  # of how many recorded ones those were made; None: they were recorded themselves
     streams: str | None = None  # that it looks through
     task_version: str | None = None  # what it was trained on
     trained_on: frozenset[str] = frozenset()  # hashes of the starts that are refused

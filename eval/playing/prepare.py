@@ -64,6 +64,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
         num_demos=training.get("num_demos"),
+        multiplied_from=training.get("multiplied_from"),
         streams=_streams(training),
         task_version=training.get("task_version"),
         trained_on=hashes,

@@ -72,7 +72,10 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 
 
 def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
-    """What the line of each folder is called: the encoder, whether the streams below it were never trained, and which they are if there are several."""
+    """What the line of each folder is called: the encoder, whether the streams below it were never trained, and which they are if there are several.
+
+    Demonstrations that were multiplied have lines of their own.
+    """
     streams: dict[str, set[str]] = {}
     for entry in entries:
         streams.setdefault(entry.name, set()).add(entry.results.get("streams") or "")
@@ -83,6 +86,8 @@ def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
             names[entry.folder] = f"{entry.name}, untrained streams"
         else:
             names[entry.folder] = f"{entry.name}, streams {own}" if len(streams[entry.name] - {"random"}) > 1 else entry.name
+        if few := entry.results.get("multiplied_from"):
+            names[entry.folder] += f", {few} multiplied"
     return names
 
 

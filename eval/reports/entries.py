@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,14 @@ class Entry:
         return str(self.results["task"])
 
     @property
-    def group(self) -> tuple[str, str, int]:
-        """What entries that are tested against each other have in common: task, perturbation, number of demonstrations."""
-        return self.task, self.results.get("perturbation") or "", self.results.get("num_demos") or 0
+    def group(self) -> tuple[str, str, int, int]:
+        """What entries that are tested against each other have in common: task, perturbation, number of demonstrations, and of how many those were made."""
+        return self.task, self.results.get("perturbation") or "", self.results.get("num_demos") or 0, self.results.get("multiplied_from") or 0
+
+
+def demos(results: Mapping[str, Any]) -> str:
+    """How many demonstrations a policy learnt from: `25`, or `10 multiplied to 200`; empty where that is not known."""
+    return " multiplied to ".join(str(count) for name in ("multiplied_from", "num_demos") if (count := results.get(name)))
 
 
 def learned(encoder: object, head: str | None) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.reports import tables
-from eval.reports.entries import Entry
+from eval.reports.entries import Entry, demos
 from eval.results import CONDITIONS
 from eval.score import by_starts, two_way_bootstrap
 
@@ -33,13 +33,19 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
         return None
     bases = [trained for trained in pooled if any(baseline in (entry.name, entry.folder.name) for entry in trained)]
     records = [_record(trained, _base(trained, bases)) for trained in pooled if trained[0].group in groups]
-    records.sort(key=lambda r: (r["task"], r["perturbation"] or "", r["num_demos"] or 0, -r["success"], r["policy"], r["streams"] or ""))
+    records.sort(key=_place)
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     columns = {title: cells for title, cells in columns.items() if any(cells)}
     notes = ["Mean success over trainings; 95 % intervals over trainings and starts (two-way bootstrap), over starts alone where there is one training."]
     if baseline is not None and "difference, points" in columns:
         notes.append(f"difference: to {baseline} over common starts.")
     return tables.Table(tuple(columns), list(zip(*columns.values(), strict=True)), records, notes)
+
+
+def _place(record: dict[str, Any]) -> tuple[Any, ...]:
+    """Where a recipe stands in the table."""
+    numbers = record["num_demos"] or 0, record["multiplied_from"] or 0
+    return record["task"], record["perturbation"] or "", *numbers, -record["success"], record["policy"], record["streams"] or ""
 
 
 def _is_one_recipe(trained: Sequence[Entry]) -> bool:
@@ -88,7 +94,7 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
 WHAT: dict[str, Any] = {  # what a line of either table is about
     "task": lambda r: r["task"],
     "perturbation": lambda r: r["perturbation"] or "",
-    "demos": lambda r: str(r["num_demos"] or ""),
+    "demos": demos,
     "policy": lambda r: r["policy"],
     "streams": lambda r: r["streams"] or "",
 }

@@ -55,6 +55,7 @@ class Training(TypedDict, total=False):
     task_version: Name | None
     rendering: Name
     num_demos: Index | None
+    multiplied_from: Index | None  # how many demonstrations those were made of (envs.demos.multiply); None: they were recorded
     train_seed: Index | None
     streams: Name | None
     unfreeze: bool

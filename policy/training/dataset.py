@@ -28,6 +28,7 @@ class Demos:
     init_hashes: tuple[str, ...]
     starts: tuple[tuple[int, int], ...]  # (seed, episode) of those that know theirs
     digest: str
+    originals: tuple[dict, ...] = ()  # what those were made of that envs.demos.multiply made: file, sha256, seed, episode, init_hash of each
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -43,6 +44,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     if len(paths) < first + num_demos:
         raise BadInput(f"demos={folder}: holds {counted(len(paths), 'episode')}, {asked} asks for more; collect more or lower it")
     frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
+    originals: dict[str, dict] = {}
     digest, attrs, instruction, start = hashlib.sha256(), None if after is None else after.attrs, "", 0
     for path in paths[first : first + num_demos]:
         episode = read_episode(path)
@@ -61,6 +63,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         hashes.append(str(episode.attrs["init_hash"]))
         if episode.attrs.get("seed") is not None and episode.attrs.get("episode") is not None:
             starts.append((int(episode.attrs["seed"]), int(episode.attrs["episode"])))
+        originals |= {original["sha256"]: original for original in episode.attrs.get("multiplied", {}).get("originals", ())}
         for array in (frames[-1], episode.actions, proprio[-1]):
             digest.update(np.ascontiguousarray(array).tobytes())
         start += length
@@ -76,6 +79,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         init_hashes=tuple(hashes),
         starts=tuple(starts),
         digest=digest.hexdigest()[:16],
+        originals=tuple(originals.values()),
     )
 
 

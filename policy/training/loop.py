@@ -273,9 +273,19 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "shift_px": settings.shift_px,
         "seconds": round(seconds, 1),
         "demos_digest": demos.digest,
-        "demo_starts": [list(start) for start in demos.starts],
-        "start_hashes": [digest for digest in demos.init_hashes if digest != "None"],
+        **_starts(demos),
     } | _environment(demos)
+
+
+def _starts(demos: Demos) -> dict[str, Any]:
+    """Where the demonstrations began, and those that they were made of, if `envs.demos.multiply` made them: the policy is not evaluated there."""
+    starts, hashes = list(map(list, demos.starts)), [digest for digest in demos.init_hashes if digest != "None"]
+    for original in demos.originals:
+        if original["init_hash"] is not None and original["init_hash"] not in hashes:
+            hashes.append(original["init_hash"])
+            starts += [[original["seed"], original["episode"]]] if None not in (original["seed"], original["episode"]) else []
+    told = {"demo_starts": starts, "start_hashes": hashes}
+    return told | {"multiplied_from": len(demos.originals)} if demos.originals else told
 
 
 def _environment(demos: Demos) -> dict[str, Any]:

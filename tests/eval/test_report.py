@@ -136,6 +136,33 @@ def test_curves_where_numbers_of_demonstrations_differ(tmp_path, monkeypatch):
     assert success["pixelwise, streams 0a1b2c3d"] == [30.0], "two sets of streams are two lines"
 
 
+def test_multiplied_demonstrations_are_a_condition_of_their_own(tmp_path, monkeypatch):
+    """Never tested against, averaged or joined by a line with as many that were recorded."""
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda axis, x, y, **style: drawn.append((style["label"], [float(v) for v in y])))
+    for seed in (0, 1):
+        fill(tmp_path / f"recorded_{seed}", "pixelwise", 10, num_demos=200, train_seed=seed)
+        fill(tmp_path / f"made_{seed}", "pixelwise", 18, num_demos=200, train_seed=seed, multiplied_from=10)
+        fill(tmp_path / f"few_{seed}", "pixelwise", 4, num_demos=10, train_seed=seed)
+    fill(tmp_path / "base", "avg_late", 2, num_demos=200)
+    entries = collect(find(str(tmp_path)), "avg_late")
+    assert [entry.p is None for entry in entries if entry.results.get("multiplied_from")] == [True, True]  # its baseline is another condition
+    table = make_table(entries)
+    place = table.header.index("demos")
+    assert [cells[place] for cells in table.cells] == ["10", "10", "200", "200", "200", "10 multiplied to 200", "10 multiplied to 200"]
+    pooled = trainings.make_table(entries)
+    assert pooled is not None
+    assert [(row["num_demos"], row["multiplied_from"], row["success"]) for row in pooled.records if row["policy"] == "pixelwise"] == [
+        (10, None, pytest.approx(0.2)),
+        (200, None, pytest.approx(0.5)),
+        (200, 10, pytest.approx(0.9)),
+    ]
+    main(ReportSettings((str(tmp_path),), None, str(tmp_path / "report"), None, None, True))
+    assert dict(drawn)["pixelwise, 10 multiplied"] and len({label for label, _ in drawn}) == 3
+    alone = make_table(collect([tmp_path / "made_0", tmp_path / "made_1"]))
+    assert "demos" in alone.header  # told even where it is the same in all
+
+
 def test_report_refusals(folders, tmp_path):
     with pytest.raises(BadInput, match=r"did you mean avg_late\?"):
         collect(find(str(folders)), "avg_lat")

@@ -17,6 +17,8 @@ import torch
 from safetensors.torch import load_file
 
 from envs.demos.episodes import Episode, write_episode
+from eval.playing.prepare import prepare
+from eval.run import Settings as EvalSettings
 from policy.channels import m_channels, p_channels
 from policy.finetune import Settings
 from policy.finetune import main as finetune
@@ -28,6 +30,7 @@ from policy.training import loop as training
 from policy.training.cache import shift_table, token_cache
 from policy.training.dataset import load_demos, moved_by, shifted
 from whatwhere.errors import BadInput, Failed
+from whatwhere.files import read_json
 from whatwhere.settings import parse
 
 SIZE, GAP, CAMERAS = 32, 4, ["agentview", "robot0_eye_in_hand"]
@@ -235,6 +238,24 @@ def test_demonstrations_of_several_seeds_go_together(tmp_path: Path) -> None:
     write_episode(tmp_path / "episode_0.hdf5", episode(6, 0))
     write_episode(tmp_path / "episode_1.hdf5", episode(6, 1, seed=5))
     assert load_demos(tmp_path, 2, 4).starts == ((0, 0), (5, 1))
+
+
+def test_a_policy_of_multiplied_demonstrations_says_of_how_many_they_were_made(tmp_path: Path) -> None:
+    """Tables tell them apart by it; and where the sources began, the policy is not evaluated either."""
+    originals = [{"file": f"episode_{i}.hdf5", "sha256": f"{i:064x}", "seed": 9, "episode": i, "init_hash": f"{90 + i:016x}"} for i in range(4)]
+    segments = [{"source": 1, "about": "target", "steps": [0, 5]}]
+    for i in range(3):
+        made = {"originals": originals, "segments": segments, "select": "nearest"}
+        write_episode(tmp_path / "demos" / f"episode_{i}.hdf5", episode(6, i, source="multiplied", multiplied=made))
+    out = finetune(settings(tmp_path / "demos", tmp_path / "out", encoder="cnn_avg", steps=1))
+    recorded = read_json(out / "config.json")["training"]
+    assert (recorded["num_demos"], recorded["multiplied_from"]) == (3, 4)
+    assert recorded["start_hashes"] == [*(f"{i:016x}" for i in range(3)), *(f"{90 + i:016x}" for i in range(4))]
+    assert recorded["demo_starts"] == [[0, 0], [0, 1], [0, 2], [9, 0], [9, 1], [9, 2], [9, 3]]
+    assert "* multiplied_from: 4\n" in (out / "README.md").read_text()
+    player = prepare(parse("eval.conf", "run", EvalSettings, ["task=pick_at_xy", f"checkpoint={out}"]))
+    row = player.row({"task": "pick_at_xy", "version": "0", "seed": 0, "episode": 0, "init_hash": "0", "success": True, "position_error_cm": 1.0})
+    assert (row["num_demos"], row["multiplied_from"]) == (3, 4)
 
 
 def test_mixed_demonstrations_are_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from envs.demos.inspection.charts import bars, histogram, scatter
 from envs.demos.inspection.coverage import Coverage
 from envs.demos.inspection.summary import Summary
+from whatwhere.counted import counted
 
 SHOWN = 128  # pixels: larger pictures are made smaller
 ABOUT = ("task", "task_version", "env_name", "source", "noise", "rendering", "size", "cameras", "frame_gap", "control_hz", "control", "horizon", "seed")
@@ -66,9 +67,22 @@ def _about(summaries: Sequence[Summary]) -> str:
         found = (summary.settings.get(key) for summary in summaries)
         if values := list(dict.fromkeys(", ".join(value) if isinstance(value, list) else str(value) for value in found if value is not None)):
             rows[key] = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
+    if made_of := origins(summaries):
+        rows["multiplied"] = made_of
     rows["instruction"] = " · ".join(list(dict.fromkeys(summary.instruction for summary in summaries))[:4])
     rows["versions"] = ", ".join(f"{name} {version}" for name, version in summaries[0].settings["versions"].items())
     return "<h2>Settings</h2><table>" + "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows.items()) + "</table>"
+
+
+def origins(summaries: Sequence[Summary]) -> str:
+    """What those were made of that `envs.demos.multiply` made; empty where none was."""
+    made = [summary.settings["multiplied"] for summary in summaries if "multiplied" in summary.settings]
+    if not made:
+        return ""
+    given = {one["sha256"]: one["file"] for said in made for one in said["originals"]}
+    used = {one["sha256"] for said in made for number, one in enumerate(said["originals"]) if number in {segment["source"] for segment in said["segments"]}}
+    names = ", ".join(list(given.values())[:10]) + (" …" if len(given) > 10 else "")
+    return f"{counted(len(made), 'demonstration')} made of {counted(len(given), 'recorded one')}, of which segments of {len(used)} were used: {names}"
 
 
 def _warnings(warned: Sequence[str]) -> str:

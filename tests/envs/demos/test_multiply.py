@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import envs
-from envs.demos import collect, convert, multiply, replay
+from envs.demos import collect, convert, inspect, multiply, replay
 from envs.demos.episodes import episode_paths, read_attrs, read_episode, write_episode
 from envs.demos.multiplication.scene import Scene
 from envs.demos.multiplication.segments import holds
@@ -79,6 +79,16 @@ def test_new_demonstrations_succeed_elsewhere_and_say_what_they_are_made_of(reco
 def test_they_replay_from_their_seeds(multiplied: Path, capsys: pytest.CaptureFixture[str]) -> None:
     replay.main(replay.Settings(str(multiplied), "seed", 1e-9))  # type: ignore[arg-type]
     assert capsys.readouterr().out.endswith("3 of 3 replayed\n")
+
+
+def test_inspect_shows_what_they_are_made_of(recorded: Path, multiplied: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = [read_attrs(path)["multiplied"] for path in episode_paths(multiplied)]
+    used = len({segment["source"] for said in made for segment in said["segments"]})
+    line = f"3 demonstrations made of 2 recorded ones, of which segments of {used} were used: episode_0.hdf5, episode_1.hdf5"
+    for demos, told in ((multiplied, True), (recorded, False)):
+        inspect.main(parse("envs.conf", "inspect", inspect.Settings, [f"demos={demos}", "starts=0", f"out={tmp_path / 'page.html'}"]))
+        assert (f"multiplied: {line}\n" in capsys.readouterr().out) is told
+        assert (line in (tmp_path / "page.html").read_text()) is told
 
 
 def test_the_same_command_adds_and_mends(recorded: Path, multiplied: Path, capsys: pytest.CaptureFixture[str]) -> None:
