@@ -40,7 +40,8 @@ class Mip(Decoder):
         return sum((mean_over_steps((told.reshape_as(known) - known).abs().mean(dim=-1), mask) for told in both), known.new_zeros(()))
 
     def _first(self, seen: Float[Tensor, "b h"]) -> Float[Tensor, "b n"]:
-        return self.denoise(seen, seen.new_zeros(len(seen), self.chunk * self.action_dim, dtype=torch.float32), seen.new_zeros(1, 1))
+        nothing = torch.zeros(len(seen), self.chunk * self.action_dim, device=seen.device)
+        return self.denoise(seen, nothing, torch.zeros(1, 1, device=seen.device))
 
     def _second(self, seen: Float[Tensor, "b h"], near: Float[Tensor, "b n"]) -> Float[Tensor, "b n"]:
-        return self.denoise(seen, near, seen.new_full((1, 1), TIME))
+        return self.denoise(seen, near, torch.full((1, 1), TIME, device=seen.device))

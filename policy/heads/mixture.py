@@ -53,6 +53,6 @@ class Mixture(Decoder):
         logits, means, deviations = self.modes(features)
         weight = step_weights(mask)  # (b, k)
         known = torch.where(mask[..., None], actions, 0.0)[:, None]
-        density = torch.distributions.Normal(means, deviations).log_prob(known).sum(dim=-1)  # (b, m, k)
+        density = torch.distributions.Normal(means, deviations, validate_args=False).log_prob(known).sum(dim=-1)  # (b, m, k)
         likelihood = torch.logsumexp(logits.log_softmax(dim=-1) + (density * weight[:, None]).sum(dim=-1), dim=-1)  # (b,)
         return -(likelihood * mask.any(dim=1)).sum() / weight.sum().clamp(min=1e-6)

@@ -136,6 +136,25 @@ def test_what_lies_past_the_end_counts_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HEADS)
+def test_its_loss_in_bfloat16_is_nearly_the_same(name: str) -> None:
+    decoder, (features, actions) = head(name), few()
+    mask, losses = torch.ones(6, CHUNK, dtype=torch.bool), []
+    for enabled in (False, True):
+        torch.manual_seed(5)
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            losses.append(decoder.loss(features, actions, mask))
+    assert all(loss.dtype == torch.float32 for loss in losses)
+    torch.testing.assert_close(*losses, atol=2e-2, rtol=2e-2)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_weights_that_are_no_numbers_give_a_loss_that_is_none(name: str) -> None:
+    """And not an error: the loop says in one line where a training diverged."""
+    features, actions = few()
+    assert not head(name).loss(features * float("nan"), actions, torch.ones(6, CHUNK, dtype=torch.bool)).isfinite()
+
+
+@pytest.mark.parametrize("name", HEADS)
 def test_a_head_that_draws_says_so_and_needs_its_noise(name: str) -> None:
     policy = build(config(head=name)).eval()
     frames, proprio, task = inputs()
