@@ -14,7 +14,7 @@ from eval.reports.entries import Entry, learned
 from eval.results import CONDITIONS, add_row, load, load_rows
 from eval.run import Settings
 from eval.study import Settings as Study
-from policy.heads import HEADS
+from policy.heads import HEADS, UNNAMED
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -93,6 +93,11 @@ def test_heads_are_methods_of_a_study() -> None:
         study("study.methods.wrong={encoder: pixelwise, head: fow}")
     with pytest.raises(BadInput, match=r"study.baseline=pixelwise\+flo: no method has it"):
         study(*methods, "study.baseline=pixelwise+flo")
+
+
+def test_the_study_of_heads_has_every_head() -> None:
+    plan = parse("eval.conf", "study", Study, ["study=heads"])
+    assert [cell.options.get("head", UNNAMED) for cell in plan.cells() if cell.task == "pick_at_xy"] == list(HEADS)
 
 
 def test_noise_is_of_task_seed_and_episode() -> None:

@@ -25,7 +25,7 @@ def settings(*words: str) -> Settings:
     return parse("eval.conf", "study", Settings, list(words))
 
 
-@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations"])
+@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads"])
 def test_every_study_is_whole(name: str) -> None:
     plan = settings(f"study={name}")
     names = [cell.name for cell in plan.cells()]
