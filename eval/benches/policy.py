@@ -1,4 +1,4 @@
-"""`python -m eval.bench policy`: what a policy costs. One query on one core, by each way to compute it; one fine-tuning from 25 demonstrations."""
+"""`python -m eval.bench policy`: what a policy costs. One query on one core, by each way to compute it and with each head; one fine-tuning from 25 demos."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from eval.benches.child import run
 from eval.benches.figure import Figure
+from eval.benches.heads import heads
 from eval.benches.settings import Settings
 from policy.encoders import ENCODERS
 from whatwhere.cores import usable_cores
@@ -35,7 +36,7 @@ def measure(settings: Settings) -> list[Figure]:
         bar = QUERY_MS if encoder == "pixelwise" else None
         figures.append(Figure(f"query, two cameras, one core: {encoder}", float(line), "ms", at_most=bar))
         print(figures[-1], flush=True)
-    for part in (ways(), finetuning()):
+    for part in (ways(), heads(), finetuning()):
         for figure in part:
             figures.append(figure)
             print(figure, flush=True)

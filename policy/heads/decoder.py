@@ -67,7 +67,7 @@ def width(parameters: int, linear: int, constant: int) -> int:
     half, left = linear / 2, parameters - constant
     x = int(math.sqrt(half * half + left) - half) if left > 0 else 0
     if x < LEAST_WIDTH:
-        raise BadInput(f"the rest of the head needs at least {LEAST_WIDTH * (LEAST_WIDTH + linear) + constant}")
+        raise BadInput(f"a head needs at least {LEAST_WIDTH * (LEAST_WIDTH + linear) + constant} parameters beside the reader's")
     return x
 
 

@@ -13,8 +13,10 @@ import pytest
 from eval import bench
 from eval.bench import Settings
 from eval.benches import env as bench_env
+from eval.benches import heads as bench_heads
 from eval.benches import policy as bench_policy
 from eval.benches.figure import Figure
+from policy.heads import HEADS
 from whatwhere.errors import BadInput, Failed
 from whatwhere.flags import sort
 from whatwhere.settings import parse
@@ -71,6 +73,11 @@ def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
 def test_ways_are_timed_in_turns() -> None:
     told = bench_policy.ways_ms(["plain", "bf16"], queries=4)
     assert len(told["ms"]) == 2 and min(told["ms"]) > 0 and told["auto"] in ("plain", "bf16") and told["execute"] == 1
+
+
+def test_heads_are_timed_in_turns() -> None:
+    told = bench_heads.ratios(queries=4)
+    assert list(told) == [name for name in HEADS if name != "l1"] and all(0.2 < ratio < 5 for ratio in told.values())
 
 
 def test_all_bars_in_one_run(monkeypatch, capsys, tmp_path) -> None:
