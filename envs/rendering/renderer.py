@@ -14,12 +14,13 @@ import mujoco
 import numpy as np
 
 from envs.catalogue import RENDERINGS
+from envs.rendering.backdrop import HIDDEN, Backdrop, Standing
 from envs.rendering.context import Context
 from envs.rendering.meshes import decimate
 from envs.rendering.unseen import Unseen
 from whatwhere.errors import choose
 
-COLLISION, HIDDEN = 0, 5  # geom groups: robosuite's collision shapes; one that is never drawn
+COLLISION = 0  # the geom group of robosuite's collision shapes
 
 # What may change in the physics model while it runs, and must then show in the next picture.
 FOLLOWED = (
@@ -61,10 +62,13 @@ class Renderer:
             self._model.vis.quality.shadowsize = 0
             self._model.vis.quality.offsamples = 0
             self._model.vis.quality.numslices, self._model.vis.quality.numstacks = 24, 10  # of 28 and 16: each leg of the table has 1,800 triangles
-        self._followed = [(getattr(self._model, name), getattr(model, name)) for name in FOLLOWED]
-        self._followed += [(getattr(self._model.vis.headlight, name), getattr(model.vis.headlight, name)) for name in ("ambient", "diffuse", "specular")]
-        self._groups = self._model.geom_group.copy()
-        self._unseen = Unseen(self._model, np.flatnonzero(self._groups != COLLISION))
+        pairs = [(getattr(self._model, name), getattr(model, name)) for name in FOLLOWED]
+        pairs += [(getattr(self._model.vis.headlight, name), getattr(model.vis.headlight, name)) for name in ("ambient", "diffuse", "specular")]
+        self._followed = [(ours, theirs, theirs.copy()) for ours, theirs in pairs]  # and what they were when last looked at
+        self._groups, self._site_groups = self._model.geom_group.copy(), self._model.site_group.copy()
+        if mode == "fast":
+            self._unseen, self._standing = Unseen(self._model, np.flatnonzero(self._groups != COLLISION)), Standing(self._model)
+        self._backdrops: dict[tuple[int, int, int], Backdrop | None] = {}  # by camera, width and height; None: it was drawn once as it is now
         self._cameras = {model.camera(index).name: index for index in range(model.ncam)}
         self._data = mujoco.MjData(self._model)
         self._scene = mujoco.MjvScene(self._model, maxgeom=2000)
@@ -74,6 +78,7 @@ class Renderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._busy = threading.Lock()
+        self._note_looks()
 
     def draw(self, data: mujoco.MjData, camera: str, height: int, width: int, *, segmentation: bool = False) -> np.ndarray:
         """The state in `data` seen by `camera`: uint8 (height, width, 3), upright.
@@ -95,22 +100,46 @@ class Renderer:
             self._follow(data)
             with self._buffer(width, height).current():
                 viewport = mujoco.MjrRect(0, 0, width, height)
+                self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
                 for index, camera in enumerate(cameras):
-                    self._set_scene(self._cameras[camera], width / height)
-                    self._scene.flags[mujoco.mjtRndFlag.mjRND_SEGMENT] = self._scene.flags[mujoco.mjtRndFlag.mjRND_IDCOLOR] = segmentation
-                    mujoco.mjr_render(viewport, self._scene, self._context)
-                    mujoco.mjr_readPixels(pixels[index], None, viewport, self._context)
+                    self._view(self._cameras[camera], viewport, pixels[index], whole=segmentation)
                     if segmentation:
                         seen[index] = self._geom_ids(pixels[index])
         return np.ascontiguousarray((seen if segmentation else pixels)[:, ::-1])  # OpenGL's first row is the lowest
 
-    def _set_scene(self, camera: int, aspect: float) -> None:
-        """What MuJoCo is to draw from `camera`."""
+    def _view(self, camera: int, viewport: mujoco.MjrRect, pixels: np.ndarray, whole: bool) -> None:
+        """Draws what `camera` sees into `pixels`. Where it stands still, what stands still is drawn once (unless `whole`), and then what moves before it."""
         self._camera.fixedcamid = camera
-        if self.mode == "fast":
-            self._model.geom_group[:] = self._groups
-            self._model.geom_group[self._unseen(self._data, camera, aspect)] = HIDDEN
+        self._model.geom_group[:], self._model.site_group[:] = self._groups, self._site_groups
+        if self.mode == "exact":
+            return self._paint(viewport, pixels)
+        unseen, key = self._unseen(self._data, camera, viewport.width / viewport.height), (camera, viewport.width, viewport.height)
+        parted = not whole and self._all_sites_solid and self._standing.can_be_parted(camera, self._data) and not set(self._unseen.clear).difference(unseen)
+        if not parted or key not in self._backdrops:
+            self._backdrops |= {key: None} if parted else {}
+            self._model.geom_group[unseen] = HIDDEN
+            return self._paint(viewport, pixels)
+        depth = np.empty(pixels.shape[:2], np.float32)
+        backdrop = self._backdrops[key]
+        if backdrop is None:
+            self._show(~self._standing.geoms, ~self._standing.sites)
+            self._paint(viewport, pixels, depth)
+            backdrop = self._backdrops[key] = Backdrop(pixels.copy(), depth.copy())
+        self._show(self._standing.geoms, self._standing.sites)
+        self._model.geom_group[unseen] = HIDDEN
+        self._paint(viewport, pixels, depth)
+        backdrop.behind(pixels, depth)
+        return None
+
+    def _show(self, without: np.ndarray, without_sites: np.ndarray) -> None:
+        """Sets the groups so that some geoms and sites are not drawn; sites without colour neither, which would leave their depth."""
+        self._model.geom_group[:] = np.where(without, HIDDEN, self._groups)
+        self._model.site_group[:] = np.where(without_sites | (self._model.site_rgba[:, 3] == 0), HIDDEN, self._site_groups)
+
+    def _paint(self, viewport: mujoco.MjrRect, pixels: np.ndarray, depth: np.ndarray | None = None) -> None:
         mujoco.mjv_updateScene(self._model, self._data, self._option, self._perturb, self._camera, mujoco.mjtCatBit.mjCAT_ALL, self._scene)
+        mujoco.mjr_render(viewport, self._scene, self._context)
+        mujoco.mjr_readPixels(pixels, depth, viewport, self._context)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -157,16 +186,27 @@ class Renderer:
         with self._gl.current():
             self._context = mujoco.MjrContext(self._model, mujoco.mjtFontScale.mjFONTSCALE_100)
             mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._context)
+            self._context.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR  # as it is kept: converted, different depths may become equal
         atexit.unregister(_close_all)
         atexit.register(_close_all)  # after the back-end has registered its own end, so as to run before it
         _open.add(self)
         return self._gl
 
+    def _note_looks(self) -> None:
+        """To be called when the model has got other colours, sizes, places."""
+        np.maximum(self._model.site_rgba, 0, out=self._model.site_rgba)  # robosuite hides sites by a negative alpha, which MuJoCo draws, unseen
+        self._backdrops.clear()
+        if self.mode == "fast":
+            self._unseen.measure()
+            self._all_sites_solid = bool(np.isin(self._model.site_rgba[:, 3], (0, 1)).all())
+
     def _follow(self, data: mujoco.MjData) -> None:
         """Takes over state and looks, and computes where everything is."""
-        for ours, theirs in self._followed:
-            ours[:] = theirs
-        np.maximum(self._model.site_rgba, 0, out=self._model.site_rgba)  # robosuite hides sites by a negative alpha, which MuJoCo draws, unseen
+        changed = [(ours, theirs, last) for ours, theirs, last in self._followed if not np.array_equal(theirs, last)]
+        for ours, theirs, last in changed:
+            ours[:] = last[:] = theirs
+        if changed:
+            self._note_looks()
         self._data.qpos[:] = data.qpos
         if self._model.nmocap:
             self._data.mocap_pos[:], self._data.mocap_quat[:] = data.mocap_pos, data.mocap_quat

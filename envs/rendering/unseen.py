@@ -24,7 +24,7 @@ SIZES = {
 
 
 class Unseen:
-    """For one model, whose sizes and colours may change between two pictures; `drawn` are the ids of the geoms to be judged."""
+    """For one model; `drawn` are the ids of the geoms to be judged. `measure` is to be called first, and after a change of sizes or colours."""
 
     def __init__(self, model: mujoco.MjModel, drawn: np.ndarray) -> None:
         self._model = model
@@ -35,14 +35,13 @@ class Unseen:
         self._geom = np.repeat(ids, count)  # (n,) of each box
         self._ids, self._first = ids, np.cumsum(count) - count
         self._known = np.isin(model.geom_type[self._geom], list(SIZES))
-        self._sizes = np.zeros(0)
+        self._drawn = drawn
 
     def __call__(self, data: mujoco.MjData, camera: int, aspect: float) -> np.ndarray:
         """Ids of geoms that `camera` does not see in a picture `aspect` times as wide as high; none for a camera without ordinary perspective."""
         model, geom = self._model, self._geom
         if not len(geom) or model.cam_projection[camera] != mujoco.mjtProjection.mjPROJ_PERSPECTIVE or model.cam_sensorsize[camera].any():
             return self._ids[:0]
-        self._measure()
         axes = data.geom_xmat.reshape(-1, 3, 3)[geom]  # (n, 3, 3): columns are the axes of the boxes
         there = data.geom_xpos[geom] + (axes @ self._boxes[:, 0, :, None])[:, :, 0] - data.cam_xpos[camera]  # (n, 3)
         slope = np.tan(np.deg2rad(model.cam_fovy[camera]) / 2)
@@ -53,24 +52,26 @@ class Unseen:
         unseen = outside | self._behind(axes, there, outside)
         return self._ids[np.logical_and.reduceat(unseen, self._first)]
 
-    def _measure(self) -> None:
-        """Follows changes of size."""
-        if np.array_equal(self._sizes, self._model.geom_size):
-            return
-        self._sizes = self._model.geom_size.copy()
+    def measure(self) -> None:
+        """Looks at sizes and colours again."""
+        model = self._model
         for row in np.flatnonzero(self._known):
-            one, two, three, *more = SIZES[self._model.geom_type[self._geom[row]]]
-            size = self._sizes[self._geom[row]]
+            one, two, three, *more = SIZES[model.geom_type[self._geom[row]]]
+            size = model.geom_size[self._geom[row]]
             self._boxes[row, 1] = size[one], size[two], size[three] + size[more].sum()
+        material = model.geom_matid
+        opaque = model.geom_rgba[:, 3] == 1
+        opaque &= (material < 0) | (model.mat_rgba[material, 3] == 1) if model.nmat else True
+        self.clear = self._drawn[~opaque[self._drawn]]  # ids of geoms through which something may be seen
         half = np.sort(self._boxes[:, 1], axis=1)
-        self._area = np.where(self._model.geom_type[self._geom] == _GEOM.mjGEOM_BOX, 4 * half[:, 1] * half[:, 2], 0)  # of a real box's largest face
+        is_box = (model.geom_type[self._geom] == _GEOM.mjGEOM_BOX) & opaque[self._geom]
+        self._area = np.where(is_box, 4 * half[:, 1] * half[:, 2], 0)  # of the largest face
         self._large = np.flatnonzero(self._area > LEAST_AREA)
 
     def _behind(self, axes: np.ndarray, there: np.ndarray, outside: np.ndarray) -> np.ndarray:
         """Which boxes (n,) lie wholly in the shadow that one face of the opaque box that covers most of the view casts as seen from the camera."""
         model, nothing = self._model, np.zeros(len(outside), bool)
         large = self._large[~outside[self._large]]
-        large = large[[_is_opaque(model, geom) for geom in self._geom[large]]]
         if not len(large):
             return nothing
         front = large[(self._area[large] / (there[large] ** 2).sum(axis=1)).argmax()]
@@ -93,11 +94,6 @@ class Unseen:
     def _from_planes(self, normals: np.ndarray, there: np.ndarray, axes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """How far above planes through the camera the middles of the boxes are, and how far the boxes reach: (n, k), in lengths of the `normals` (k, 3)."""
         return there @ normals.T, MARGIN * (np.abs(normals @ axes) @ self._boxes[:, 1, :, None])[:, :, 0] + SLACK
-
-
-def _is_opaque(model: mujoco.MjModel, geom: int) -> bool:
-    material = model.geom_matid[geom]
-    return model.geom_rgba[geom, 3] == 1 and (material < 0 or model.mat_rgba[material, 3] == 1)
 
 
 def _parts(model: mujoco.MjModel, geom: int) -> np.ndarray:

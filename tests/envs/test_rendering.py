@@ -192,7 +192,7 @@ def test_what_is_left_out_was_not_to_be_seen(model, renderers, data, monkeypatch
             quick = fast.draw(data, "above", 48, 64)
             left_out += (fast._model.geom_group == 5).sum()
             with monkeypatch.context() as patch:
-                patch.setattr(fast, "_unseen", lambda *_: np.zeros(0, int))
+                patch.setattr(type(fast._unseen), "__call__", lambda *_: np.zeros(0, int))
                 np.testing.assert_array_equal(quick, fast.draw(data, "above", 48, 64))
     finally:
         model.cam_pos[camera], model.cam_quat[camera] = pose
