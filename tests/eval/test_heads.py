@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,24 +47,25 @@ def strip(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("head", HEADS)
 def test_rows_depend_on_the_start_alone(head: str, tmp_path: Path) -> None:
     """The same rows from one worker, two, four, for a part of the episodes, and in a folder that was carried on."""
     place = checkpoint(tmp_path / "policy", head)
 
     def rows(name: str, *words: str) -> list[dict[str, Any]]:
-        argv = [sys.executable, "-m", "eval.run", "task=pick_at_xy", f"checkpoint={place}", "seed=150000", "video=0", f"out={tmp_path / name}", *words]
+        argv = [sys.executable, "-m", "eval.run", "task=pick_at_xy", f"checkpoint={place}", "seed=150000", "execute=4", "video=0", "trajectories=true"]
+        argv += [f"out={tmp_path / name}", *words]
         done = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, check=False)
         assert done.returncode == 0, done.stderr
-        return strip(load_rows(tmp_path / name))
+        return [row | {"every step": (tmp_path / name / row["trajectory"]).read_text()} for row in strip(load_rows(tmp_path / name))]
 
-    whole = rows("one", "episodes=4")
-    assert len({row["position_error_cm"] for row in whole}) == 4
+    whole = rows("one", "episodes=4", "num_envs=1")
+    assert len({row["every step"] for row in whole}) == 4
     assert {row.get("head") for row in whole} == {None if head == "l1" else head}
     assert rows("two", "episodes=4", "num_envs=2") == whole
-    assert rows("part", "episodes=2", "first=2") == whole[2:]
-    (tmp_path / "four").mkdir()
+    assert rows("part", "episodes=2", "first=2", "num_envs=1") == whole[2:]
+    shutil.copytree(tmp_path / "two/trajectories", tmp_path / "four/trajectories")
     (tmp_path / "four/settings.json").write_bytes((tmp_path / "two/settings.json").read_bytes())
     for row in load_rows(tmp_path / "one")[1:3]:  # what a kill left
         add_row(tmp_path / "four", row)
