@@ -21,21 +21,49 @@ OPEN, CLOSE = -1.0, 1.0
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 NOISE_TURN = 0.2  # turns get this share of the noise
-NOISE_STILL = 0.4  # and everything this share where the expert hardly moves: off the way by centimetres, at the cube by millimetres
+NOISE_STILL = 0.7  # and everything this share where the expert hardly moves: at the cube the hand wanders by as much as a policy errs there
+LATE_STEPS = 12  # with noise, the fingers follow a change of mind up to so many steps late
+
+ALIGNED_RAD = 0.4  # closing fingers turn a cube by so much; at 96 pixels a smaller turn can hardly be seen
 
 
 class ArmExpert(NoisyExpert):
-    """`act` gives (7,): three displacements, three turns, gripper (> 0 closes). Noise is put on the arm's six numbers."""
+    """`act` gives (7,): three displacements, three turns, gripper (> 0 closes). Noise is put on the arm's six numbers, and it makes the gripper late.
+
+    A policy that hesitates stands at the cube with open fingers, or holds it over its goal, and does not know that the time has come. Without lateness a
+    demonstration passes there in a step or two; with it the hand stays a while, pushed about by noise, and every step says what is to be done.
+    """
 
     slip_reach = np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
+
+    def reset(self) -> None:
+        super().reset()
+        self._told = self._done = self._wait = 0  # the gripper: what it was told, what it does, for how long it is late still
+
+    def perturb(self, action: np.ndarray) -> np.ndarray:
+        executed, gripper = super().perturb(action), float(action[-1])
+        slips = executed[-1] != gripper
+        if self.noise == 0 or slips:
+            return executed
+        told = int(np.sign(gripper))
+        if told != self._told:
+            changes = self._told != 0 and told != self._done
+            self._told, self._wait = told, int(self.rng.integers(LATE_STEPS + 1)) if changes else 0
+        if self._wait:
+            self._wait -= 1
+        else:
+            self._done = told
+        return np.append(executed[:-1], abs(gripper) * self._done)
 
     def strength(self, action: np.ndarray) -> np.ndarray:
         speed = float(np.clip(np.abs(action[:3]).max(), NOISE_STILL, 1.0))
         return self.noise * speed * np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
 
 
-def command(info: dict[str, Any], displacement: np.ndarray, yaw: float, gripper: float) -> np.ndarray:
-    """(7,): moves the gripper by `displacement` (3,), points it down turned by `yaw`, with `gripper` OPEN or CLOSE."""
+def command(info: dict[str, Any], displacement: np.ndarray, gripper: float) -> np.ndarray:
+    """(7,): moves the gripper by `displacement` (3,), points it down, turned to the target as far as fingers cannot turn it, with `gripper` OPEN or CLOSE."""
+    yaw = float(info["privileged/target_yaw"])
+    yaw -= float(np.clip(yaw, -ALIGNED_RAD, ALIGNED_RAD))
     move = GAIN * np.asarray(displacement) / STEP_M
     move /= max(1.0, float(np.abs(move).max()))  # saturates along a straight line
     cos, sin = np.cos(yaw), np.sin(yaw)

@@ -26,18 +26,18 @@ class CarryExpert(ArmExpert):
 
     clearance_m = 0.06
     obstacle_m = 0.14
-    free_m, near_m, above_m = 0.012, 0.006, 0.007
-    placed_m = 0.012  # horizontal distance within which a target that was let go is left alone
+    free_m, near_m, above_m = 0.009, 0.009, 0.007
+    placed_m = 0.014  # horizontal distance within which a target that was let go is left alone
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
         away = info["privileged/goal_pos_world"] - info["privileged/target_pos_world"]  # what the target still has to travel
-        distance, yaw = float(np.linalg.norm(away[:2])), float(info["privileged/target_yaw"])
+        distance = float(np.linalg.norm(away[:2]))
         let_go = float(info["privileged/gripper_width_m"]) > LETTING_GO_WIDTH_M
         if abs(away[2]) < self.above_m and distance < (self.placed_m if let_go else self.near_m):
-            return command(info, np.array([0, 0, AWAY_M]) if let_go else away, yaw, OPEN)
+            return command(info, np.array([0, 0, AWAY_M]) if let_go else away, OPEN)
         if not is_held(info):
             return grasp(info)
         rise = away[2] + funnel(distance, self.free_m, FUNNEL_SLOPE, self.clearance_m)
         missing = rise - max(0.0, distance - self.obstacle_m)  # height that cannot be gained on the way
         free = float(np.clip(1 - missing / self.clearance_m, 0.0, 1.0))  # sideways only as far as it is high enough
-        return command(info, np.array([free * away[0], free * away[1], rise]), yaw, CLOSE)
+        return command(info, np.array([free * away[0], free * away[1], rise]), CLOSE)

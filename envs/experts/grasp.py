@@ -1,4 +1,9 @@
-"""From anywhere above the table to the target between the closed fingers: the beginning of every arm expert."""
+"""From anywhere above the table to the target between the closed fingers: the beginning of every arm expert.
+
+It asks only for what a policy can tell. Height and the opening of the fingers are in proprio, to the millimetre, so they decide; the place of the target
+is seen to 3–5 mm, so no edge is narrower than that: the funnel's foot is wide, and closing is right wherever the funnel has led low enough. The target's
+turn is left to the fingers (`envs.experts.arm.command`). What each of these edges does to policies: docs/lab.md.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from envs.experts.arm import CLOSE, DOWN, OPEN, command, funnel, rotation_vector
+from envs.experts.arm import CLOSE, OPEN, command, funnel
 
 HOVER_M = 0.07  # at most this far above the target's centre while moving over to it: open fingers pass above cubes
-FUNNEL_FREE_M, FUNNEL_SLOPE = 0.003, 3.0
-TURN_AS_M = 0.06  # a radian of wrong yaw counts like so much distance
-# when to begin to close: wider than where the funnel leads, so that height decides (see carry.py); it takes 8 steps: the last of the way down goes on meanwhile
-NEAR_XY_M, NEAR_Z_M = 0.010, 0.015
-KEEP_M = 0.02  # how far the target may be while closing goes on
+FUNNEL_FREE_M, FUNNEL_SLOPE = 0.006, 3.0
+ABOVE_M = 0.006  # of the target's centre: where it is grasped; 1.1 cm below the centre fingers jam on the table and cannot close
+NEAR_XY_M, NEAR_Z_M = 0.014, 0.012  # when to begin to close: wider than where the funnel leads, so that height decides
+KEEP_XY_M, KEEP_Z_M = 0.022, 0.020  # how far the target may be while closing goes on, and while it counts as held
 OPEN_WIDTH_M = 0.072  # wider: the fingers have not begun to close
-HELD_WIDTH_M = (0.030, 0.0435)  # opening with a 4 cm cube between the fingers
+EMPTY_WIDTH_M = 0.030  # narrower: there is nothing between them
+HELD_WIDTH_M = 0.0435  # narrower: they have closed on a cube of 4 cm
 
 
 def offset(info: dict[str, Any]) -> np.ndarray:
@@ -25,23 +30,20 @@ def offset(info: dict[str, Any]) -> np.ndarray:
 
 def is_held(info: dict[str, Any]) -> bool:
     """Whether the target is between fingers that have closed on it."""
-    low, high = HELD_WIDTH_M
-    return low < float(info["privileged/gripper_width_m"]) < high and float(np.abs(offset(info)).max()) < KEEP_M
+    return EMPTY_WIDTH_M < float(info["privileged/gripper_width_m"]) < HELD_WIDTH_M and _within(offset(info))
 
 
 def grasp(info: dict[str, Any]) -> np.ndarray:
-    """(7,): above the target → down → close."""
-    away, yaw = offset(info), float(info["privileged/target_yaw"])
+    """(7,): above the target → down → close; from a hand closed on nothing first of all up, opening."""
+    away, width = offset(info) + [0, 0, ABOVE_M], float(info["privileged/gripper_width_m"])
+    if width < EMPTY_WIDTH_M:
+        return command(info, np.array([0, 0, max(0.0, away[2] + HOVER_M)]), OPEN)
     distance = float(np.linalg.norm(away[:2]))
-    if float(info["privileged/gripper_width_m"]) > OPEN_WIDTH_M:
-        closing = distance < NEAR_XY_M and abs(away[2]) < NEAR_Z_M
-    else:
-        closing = float(np.abs(away).max()) < KEEP_M
-    height = funnel(distance + TURN_AS_M * abs(_yaw_error(info, yaw)), FUNNEL_FREE_M, FUNNEL_SLOPE, HOVER_M)
-    return command(info, away + [0, 0, height], yaw, CLOSE if closing else OPEN)
+    begins = distance < NEAR_XY_M and away[2] > -NEAR_Z_M
+    closing = begins if width > OPEN_WIDTH_M else _within(away)
+    height = funnel(distance, FUNNEL_FREE_M, FUNNEL_SLOPE, HOVER_M)
+    return command(info, away + [0, 0, height], CLOSE if closing else OPEN)
 
 
-def _yaw_error(info: dict[str, Any], yaw: float) -> float:
-    cos, sin = np.cos(yaw), np.sin(yaw)
-    wanted = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ DOWN
-    return float(rotation_vector(wanted @ info["privileged/gripper_rot_world"].T)[2])
+def _within(away: np.ndarray) -> bool:
+    return float(np.linalg.norm(away[:2])) < KEEP_XY_M and abs(float(away[2])) < KEEP_Z_M

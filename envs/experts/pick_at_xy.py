@@ -17,5 +17,5 @@ class PickAtXYExpert(ArmExpert):
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
         if is_held(info):
-            return command(info, np.array([0.0, 0.0, LIFT_M]), float(info["privileged/target_yaw"]), CLOSE)
+            return command(info, np.array([0.0, 0.0, LIFT_M]), CLOSE)
         return grasp(info)
