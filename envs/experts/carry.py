@@ -16,7 +16,7 @@ from envs.experts.arm import CLOSE, OPEN, ArmExpert, command, funnel
 from envs.experts.grasp import grasp, is_held
 
 FUNNEL_SLOPE = 3.0
-LETTING_GO_WIDTH_M = 0.0425  # wider: the fingers have begun to open
+LETTING_GO_WIDTH_M = 0.048  # wider: the fingers have begun to open
 AWAY_M = 0.05
 
 

@@ -14,13 +14,13 @@ import numpy as np
 from envs.experts.arm import CLOSE, OPEN, command, funnel
 
 HOVER_M = 0.07  # at most this far above the target's centre while moving over to it: open fingers pass above cubes
-FUNNEL_FREE_M, FUNNEL_SLOPE = 0.006, 3.0
+FUNNEL_FREE_M, FUNNEL_SLOPE = 0.008, 3.0
 ABOVE_M = 0.006  # of the target's centre: where it is grasped; 1.1 cm below the centre fingers jam on the table and cannot close
 NEAR_XY_M, NEAR_Z_M = 0.014, 0.012  # when to begin to close: wider than where the funnel leads, so that height decides
 KEEP_XY_M, KEEP_Z_M = 0.022, 0.020  # how far the target may be while closing goes on, and while it counts as held
 OPEN_WIDTH_M = 0.072  # wider: the fingers have not begun to close
 EMPTY_WIDTH_M = 0.030  # narrower: there is nothing between them
-HELD_WIDTH_M = 0.0435  # narrower: they have closed on a cube of 4 cm
+HELD_WIDTH_M = 0.047  # narrower: they have closed on a cube of 4 cm, which may still lie turned between them (45 mm)
 
 
 def offset(info: dict[str, Any]) -> np.ndarray:
