@@ -73,7 +73,7 @@ class PolicyConfig:
     keypoints: int = 32  # a camera
     head_parameters: int = 600_000  # of reader and head; the head's hidden width is chosen for them, so that tables compare what is of one size
     m_dropout: float = 0.0  # share of training samples that see no change
-    proprio_dropout: float = 0.0  # share of training samples that see no proprio
+    proprio_dropout: float = 0.0  # share of proprio's numbers that training hides, each by itself
     frozen_streams: bool = True
     streams: StreamsConfig = field(default_factory=StreamsConfig)
 

@@ -21,7 +21,7 @@ OPEN, CLOSE = -1.0, 1.0
 DOWN = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, -1.0]])
 
 NOISE_TURN = 0.2  # turns get this share of the noise
-NOISE_STILL = 0.7  # and everything this share where the expert hardly moves: at the cube the hand wanders by as much as a policy errs there
+NOISE_STILL = 0.5  # and everything this share where the expert hardly moves: at the cube the hand wanders by as much as a policy errs there
 LATE_STEPS = 12  # with noise, the fingers follow a change of mind up to so many steps late
 
 ALIGNED_RAD = 0.4  # closing fingers turn a cube by so much; at 96 pixels a smaller turn can hardly be seen
@@ -65,7 +65,8 @@ def command(info: dict[str, Any], displacement: np.ndarray, gripper: float) -> n
     yaw = float(info["privileged/target_yaw"])
     yaw -= float(np.clip(yaw, -ALIGNED_RAD, ALIGNED_RAD))
     move = GAIN * np.asarray(displacement) / STEP_M
-    move /= max(1.0, float(np.abs(move).max()))  # saturates along a straight line
+    move[:2] /= max(1.0, float(np.abs(move[:2]).max()))  # saturates along a straight line over the table, and the way down is no reason to go there slower
+    move[2] = np.clip(move[2], -1, 1)
     cos, sin = np.cos(yaw), np.sin(yaw)
     wanted = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ DOWN
     turn = TURN_GAIN * rotation_vector(wanted @ info["privileged/gripper_rot_world"].T) / STEP_RAD

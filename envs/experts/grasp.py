@@ -1,7 +1,7 @@
 """From anywhere above the table to the target between the closed fingers: the beginning of every arm expert.
 
-It asks only for what a policy can tell. Height and the opening of the fingers are in proprio, to the millimetre, so they decide; the place of the target
-is seen to 3–5 mm, so no edge is narrower than that: the funnel's foot is wide, and closing is right wherever the funnel has led low enough. The target's
+It asks only for what a policy can see. Height and the opening of the fingers are in proprio, to the millimetre, so they decide; the place of the target
+is seen to 3–5 mm, so no edge is narrower than that: the funnel's foot is as wide, and closing is right wherever the funnel has led low enough. The target's
 turn is left to the fingers (`envs.experts.arm.command`). What each of these edges does to policies: docs/lab.md.
 """
 
@@ -14,9 +14,10 @@ import numpy as np
 from envs.experts.arm import CLOSE, OPEN, command, funnel
 
 HOVER_M = 0.07  # at most this far above the target's centre while moving over to it: open fingers pass above cubes
-FUNNEL_FREE_M, FUNNEL_SLOPE = 0.008, 3.0
+FUNNEL_FREE_M, FUNNEL_SLOPE = 0.005, 3.0
+SLOW_M, SLOWLY = 0.030, 0.5  # so far above the place where it is grasped the hand goes down half as fast: time to get straight above it
 ABOVE_M = 0.006  # of the target's centre: where it is grasped; 1.1 cm below the centre fingers jam on the table and cannot close
-NEAR_XY_M, NEAR_Z_M = 0.014, 0.012  # when to begin to close: wider than where the funnel leads, so that height decides
+NEAR_XY_M, NEAR_Z_M = 0.010, 0.006  # when to begin to close: wider than where the funnel leads, so that height decides
 KEEP_XY_M, KEEP_Z_M = 0.022, 0.020  # how far the target may be while closing goes on, and while it counts as held
 OPEN_WIDTH_M = 0.072  # wider: the fingers have not begun to close
 EMPTY_WIDTH_M = 0.030  # narrower: there is nothing between them
@@ -41,8 +42,10 @@ def grasp(info: dict[str, Any]) -> np.ndarray:
     distance = float(np.linalg.norm(away[:2]))
     begins = distance < NEAR_XY_M and away[2] > -NEAR_Z_M
     closing = begins if width > OPEN_WIDTH_M else _within(away)
-    height = funnel(distance, FUNNEL_FREE_M, FUNNEL_SLOPE, HOVER_M)
-    return command(info, away + [0, 0, height], CLOSE if closing else OPEN)
+    if closing:  # at that height: a finger that touches the target first moves it, and it is not to be left for that
+        return command(info, away, CLOSE)
+    away[2] += funnel(distance, FUNNEL_FREE_M, FUNNEL_SLOPE, HOVER_M)
+    return command(info, away * [1, 1, SLOWLY if -SLOW_M < away[2] < 0 else 1], OPEN)
 
 
 def _within(away: np.ndarray) -> bool:

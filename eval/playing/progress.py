@@ -19,7 +19,8 @@ class Progress:
         self.done += 1
         self.successes[row["episode"]] = row["success"]
         now = time.monotonic()
-        self.began = now - row["wall_s"] if self.began is None else self.began  # when the first episode began: processes start only once
+        if self.began is None:
+            self.began = now - float(row["wall_s"])  # when the first episode began: processes start only once
         print(self.line(row, now - self.began), flush=True)
 
     def line(self, row: dict[str, Any], elapsed_s: float) -> str:

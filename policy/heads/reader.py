@@ -94,9 +94,9 @@ class Reader(nn.Module):
 
     def forward(self, cameras: list[Tokens], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b e"]) -> Reading:
         read = [camera(tokens) for camera, tokens in zip(self.cameras, cameras, strict=True)]
+        if self.training and self.proprio_dropout:  # a hidden number is the mean of all demonstrations
+            proprio = proprio * (torch.rand_like(proprio) >= self.proprio_dropout)
         own = self.proprio(proprio)
-        if self.training and self.proprio_dropout:
-            own = own * (torch.rand(len(own), 1, device=own.device) >= self.proprio_dropout)
         features = torch.cat([found for found, _, _ in read] + [own, task], dim=-1)
         if read[0][1] is None:
             return Reading(features)

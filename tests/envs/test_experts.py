@@ -16,7 +16,7 @@ from envs.experts.arm import DOWN, LATE_STEPS
 SEED = 100_100
 
 # Hashes of the starts 0 and 1 of seed 11, and the third action that noise makes of a steady 0.5: published rows and demonstrations rest on them.
-ARM = [0.522213187923, 0.523105568583, 0.423796655056, 0.494738475528, 0.463283931511, 0.479193112608, 0.5]
+ARM = [0.515866562802, 0.51650397756, 0.445569039326, 0.496241768235, 0.473774236793, 0.485137937577, 0.5]
 KNOWN = {
     "pick_at_xy": (["64c6c6ea177e66f6", "03c38275c71e8364"], ARM),
     "place_left_of": (["fb5295da756f8559", "eeed14916a097eff"], ARM),
@@ -175,10 +175,10 @@ def test_the_gripper_shows_the_phase() -> None:
     env.close()
     lifting = [info["privileged/gripper_width_m"] for info, action, _ in steps if action[2] == 1 and action[6] > 0]
     others = [info["privileged/gripper_width_m"] for info, action, _ in steps if not (action[2] == 1 and action[6] > 0)]
-    assert max(lifting) < 0.044 < min(others)
+    assert max(lifting) < 0.047 <= min(others)
 
 
 @pytest.mark.slow
-def test_it_solves_98_of_100_starts(env: TaskEnv) -> None:
+def test_it_solves_99_of_100_starts(env: TaskEnv) -> None:
     wins = [play(env, EXPERTS[env.task](), episode)[1]["success"] for episode in range(100)]
-    assert np.mean(wins) >= 0.98
+    assert np.mean(wins) >= 0.99

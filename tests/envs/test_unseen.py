@@ -20,7 +20,7 @@ ROOM = """<mujoco><asset><mesh name="m" builtin="sphere" params="4" scale="0.2 0
 def room() -> mujoco.MjModel:
     rng = np.random.default_rng(0)
 
-    def numbers(low: object, high: object, size: int = 3) -> str:
+    def numbers(low: float | tuple[float, ...], high: float | tuple[float, ...], size: int = 3) -> str:
         return " ".join(map(str, rng.uniform(low, high, size)))
 
     kinds = {"box": 3, "sphere": 1, "capsule": 2, "ellipsoid": 3, "cylinder": 2}

@@ -60,12 +60,13 @@ def test_attention_is_a_distribution_and_keypoints_lie_in_the_picture(name: str)
         assert torch.allclose(seen.attention.sum(dim=-1), torch.ones(3, 2, 8), atol=1e-5)
 
 
-def test_proprio_dropout_is_of_the_whole_and_in_training_only() -> None:
+def test_proprio_dropout_hides_each_number_by_itself_and_in_training_only() -> None:
     policy = build(config(proprio_dropout=0.5)).train()
-    many = [x.expand(64, *x.shape[1:]) for x in inputs(1)]
+    frames, proprio, task = (x.expand(64, *x.shape[1:]) for x in inputs(1))
     torch.manual_seed(0)
-    assert kinds(policy(*many)) == 2  # seen or not seen, nothing in between
-    assert kinds(policy.eval()(*many)) == 1
+    assert kinds(policy(frames, proprio, task)) > 2 ** (proprio.shape[1] - 5)
+    assert kinds(policy(frames, torch.zeros_like(proprio), task)) == 1  # a hidden number is the mean of all demonstrations
+    assert kinds(policy.eval()(frames, proprio, task)) == 1
 
 
 def kinds(actions: torch.Tensor) -> int:
