@@ -60,17 +60,21 @@ class ArmExpert(NoisyExpert):
         return self.noise * speed * np.array([1, 1, 1, NOISE_TURN, NOISE_TURN, NOISE_TURN])
 
 
-def command(info: dict[str, Any], displacement: np.ndarray, gripper: float) -> np.ndarray:
-    """(7,): moves the gripper by `displacement` (3,), points it down, turned to the target as far as fingers cannot turn it, with `gripper` OPEN or CLOSE."""
+def turn(info: dict[str, Any]) -> float:
+    """The yaw (rad) to grasp the target at: its own, but for what closing fingers turn by themselves."""
     yaw = float(info["privileged/target_yaw"])
-    yaw -= float(np.clip(yaw, -ALIGNED_RAD, ALIGNED_RAD))
+    return yaw - float(np.clip(yaw, -ALIGNED_RAD, ALIGNED_RAD))
+
+
+def command(info: dict[str, Any], displacement: np.ndarray, yaw: float, gripper: float) -> np.ndarray:
+    """(7,): moves the gripper by `displacement` (3,), points it down turned by `yaw`, with `gripper` OPEN or CLOSE."""
     move = GAIN * np.asarray(displacement) / STEP_M
     move[:2] /= max(1.0, float(np.abs(move[:2]).max()))  # saturates along a straight line over the table, and the way down is no reason to go there slower
     move[2] = np.clip(move[2], -1, 1)
     cos, sin = np.cos(yaw), np.sin(yaw)
     wanted = np.array([[cos, -sin, 0], [sin, cos, 0], [0, 0, 1]]) @ DOWN
-    turn = TURN_GAIN * rotation_vector(wanted @ info["privileged/gripper_rot_world"].T) / STEP_RAD
-    return np.concatenate([move, np.clip(turn, -1, 1), [gripper]])
+    turned = TURN_GAIN * rotation_vector(wanted @ info["privileged/gripper_rot_world"].T) / STEP_RAD
+    return np.concatenate([move, np.clip(turned, -1, 1), [gripper]])
 
 
 def rotation_vector(matrix: np.ndarray) -> np.ndarray:

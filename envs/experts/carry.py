@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.experts.arm import CLOSE, OPEN, ArmExpert, command, funnel
+from envs.experts.arm import CLOSE, OPEN, ArmExpert, command, funnel, turn
 from envs.experts.grasp import grasp, is_held
 
 FUNNEL_SLOPE = 3.0
@@ -34,10 +34,10 @@ class CarryExpert(ArmExpert):
         distance = float(np.linalg.norm(away[:2]))
         let_go = float(info["privileged/gripper_width_m"]) > LETTING_GO_WIDTH_M
         if abs(away[2]) < self.above_m and distance < (self.placed_m if let_go else self.near_m):
-            return command(info, np.array([0, 0, AWAY_M]) if let_go else away, OPEN)
+            return command(info, np.array([0, 0, AWAY_M]) if let_go else away, turn(info), OPEN)
         if not is_held(info):
             return grasp(info)
         rise = away[2] + funnel(distance, self.free_m, FUNNEL_SLOPE, self.clearance_m)
         missing = rise - max(0.0, distance - self.obstacle_m)  # height that cannot be gained on the way
         free = float(np.clip(1 - missing / self.clearance_m, 0.0, 1.0))  # sideways only as far as it is high enough
-        return command(info, np.array([free * away[0], free * away[1], rise]), CLOSE)
+        return command(info, np.array([free * away[0], free * away[1], rise]), turn(info), CLOSE)

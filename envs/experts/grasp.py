@@ -2,7 +2,7 @@
 
 It asks only for what a policy can see. Height and the opening of the fingers are in proprio, to the millimetre, so they decide; the place of the target
 is seen to 3–5 mm, so no edge is narrower than that: the funnel's foot is as wide, and closing is right wherever the funnel has led low enough. The target's
-turn is left to the fingers (`envs.experts.arm.command`). What each of these edges does to policies: docs/lab.md.
+turn is left to the fingers (`envs.experts.arm.turn`). What each of these edges does to policies: docs/lab.md.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.experts.arm import CLOSE, OPEN, command, funnel
+from envs.experts.arm import CLOSE, OPEN, command, funnel, turn
 
 HOVER_M = 0.07  # at most this far above the target's centre while moving over to it: open fingers pass above cubes
 FUNNEL_FREE_M, FUNNEL_SLOPE = 0.005, 3.0
@@ -38,14 +38,14 @@ def grasp(info: dict[str, Any]) -> np.ndarray:
     """(7,): above the target → down → close; from a hand closed on nothing first of all up, opening."""
     away, width = offset(info) + [0, 0, ABOVE_M], float(info["privileged/gripper_width_m"])
     if width < EMPTY_WIDTH_M:
-        return command(info, np.array([0, 0, max(0.0, away[2] + HOVER_M)]), OPEN)
+        return command(info, np.array([0, 0, max(0.0, away[2] + HOVER_M)]), turn(info), OPEN)
     distance = float(np.linalg.norm(away[:2]))
     begins = distance < NEAR_XY_M and away[2] > -NEAR_Z_M
     closing = begins if width > OPEN_WIDTH_M else _within(away)
     if closing:  # at that height: a finger that touches the target first moves it, and it is not to be left for that
-        return command(info, away, CLOSE)
+        return command(info, away, turn(info), CLOSE)
     away[2] += funnel(distance, FUNNEL_FREE_M, FUNNEL_SLOPE, HOVER_M)
-    return command(info, away * [1, 1, SLOWLY if -SLOW_M < away[2] < 0 else 1], OPEN)
+    return command(info, away * [1, 1, SLOWLY if -SLOW_M < away[2] < 0 else 1], turn(info), OPEN)
 
 
 def _within(away: np.ndarray) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from envs.experts.arm import CLOSE, ArmExpert, command
+from envs.experts.arm import CLOSE, ArmExpert, command, turn
 from envs.experts.grasp import grasp, is_held
 
 LIFT_M = 0.05  # more than an action can ask for: full speed
@@ -17,5 +17,5 @@ class PickAtXYExpert(ArmExpert):
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
         if is_held(info):
-            return command(info, np.array([0.0, 0.0, LIFT_M]), CLOSE)
+            return command(info, np.array([0.0, 0.0, LIFT_M]), turn(info), CLOSE)
         return grasp(info)
