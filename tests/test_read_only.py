@@ -99,7 +99,7 @@ def test_complete_play_and_scenes_are_used(tmp_path: Path, sealed: Callable[[Pat
     play.main(mine)
     scenes.main(drawn)
     said = capsys.readouterr().out
-    assert "are in" in said and said.count("there already") == len(drawn.names)
+    assert f"in {mine.out} already" in said and said.count("there already") == len(drawn.names)
 
 
 def test_a_whole_cache_of_frames_is_used(tmp_path: Path, sealed: Callable[[Path], Path]) -> None:
