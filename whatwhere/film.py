@@ -18,7 +18,7 @@ import av.error
 import av.filter
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from PIL import Image
 
 from whatwhere.errors import is_of_this_machine
@@ -32,7 +32,7 @@ MOST_PIXELS = 8192 * 8192  # of a frame
 NO_FILM = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image | Disposition.dependent | Disposition.metadata
 STILLS = ("mjpeg", "png", "bmp", "webp", "tiff", "gif")  # what covers are coded in
 UNTOLD, HD_ROWS, HD_COLUMNS = 2, 576, 1280  # "unspecified"; from more rows, or so many columns on, such a film is in the colours of HDTV, for players too
-HDR = (ColorTrc.SMPTE2084, ColorTrc.ARIB_STD_B67)
+PQ, HLG, BT709 = 16, 18, 1  # transfer characteristics and primaries, as ITU-T H.273 numbers them
 MISSING_S = 0.5  # so much less than the file says it lasts, and it was cut off
 
 
@@ -129,8 +129,10 @@ class Film:
         more: dict[str, Any] = {}
         if frame.colorspace == UNTOLD and not frame.format.is_rgb and (frame.height > HD_ROWS or frame.width >= HD_COLUMNS):
             more["src_colorspace"] = Colorspace.ITU709
-        if frame.color_trc in HDR:
-            more |= {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709}
+        if getattr(frame, "color_trc", self.stream.codec_context.color_trc) in (PQ, HLG):
+            if not hasattr(frame, "color_trc"):  # older than this package asks for: LeRobot's own loaders bring PyAV 15, which does for LeRobot's videos
+                raise Unreadable(f"an HDR film: needs PyAV 17, this is {av.__version__}")
+            more |= {"dst_color_trc": BT709, "dst_color_primaries": BT709}
         if any(component.is_alpha for component in frame.format.components):
             whole = on_background(Image.fromarray(self.reformatter.reformat(frame, format="rgba", **more).to_ndarray()))
             small = np.asarray(whole.resize((width, height), Image.Resampling.BOX))
