@@ -1,9 +1,8 @@
 """Grasp the target, carry it to `privileged/goal_pos_world`, put it down, let go.
 
 When to let go is a matter of how much room there is. Where the goal is wide (`place_left_of`), `near_m` is wider than where the funnel's foot
-leads, so that height alone decides: a policy knows its height to the millimetre, its place above a goal to half a centimetre, and where it must
-tell 4 mm from 6 mm it waits to the end. Where the goal is narrow (`stack_centered`), letting go sooner made policies that carry less exactly, which
-cost more than the waiting (docs/lab.md).
+leads, so that height alone decides: a policy knows its height to the millimetre, its place above a goal to half a centimetre. Where the goal is narrow
+(`stack_centered`), it is let go where the funnel's foot begins: sooner made policies that carry less exactly, later ones wait to the end (docs/lab.md).
 """
 
 from __future__ import annotations

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from eval.benches.figure import Figure
+from eval.benches.queries import seconds_of, untrained
 from policy.heads import HEADS, UNNAMED
 
 RATIO = 1.1
@@ -25,30 +25,11 @@ def heads() -> Iterator[Figure]:
 
 def ratios(queries: int = 40) -> dict[str, float]:
     """Medians over pairs of queries, the heads taking turns, over the default encoder with random weights, by the fastest way (`inference=auto`)."""
-    import torch
-
-    from policy.agent import Agent
     from policy.config import PolicyConfig
-    from policy.model import build
-    from policy.transforms import Affine
 
-    torch.set_num_threads(1)
-    agents = []
-    for name in HEADS:
-        config = PolicyConfig(head=name)
-        normalisation = {"proprio": Affine.identity(config.proprio_dim), "actions": Affine.identity(config.action_dim)}
-        agents.append(Agent(build(config), normalisation, inference="auto"))
-    c, rng, seconds = agents[0].config, np.random.default_rng(0), np.empty((queries, len(agents)))
-    for query in range(queries):
-        frames = rng.integers(0, 256, (len(c.cameras), 2, c.size, c.size, 3), dtype=np.uint8)
-        observation = {"frames": frames, "proprio": np.zeros(c.proprio_dim, np.float32), "instruction": "pick up the red cube"}
-        for number, agent in enumerate(agents):
-            begin = time.thread_time()
-            agent.act(observation)
-            seconds[query, number] = time.thread_time() - begin
-    kept = seconds[queries // 4 :]
-    base = kept[:, [list(HEADS).index(UNNAMED)]]
-    return {name: float(ratio) for name, ratio in zip(HEADS, np.median(kept / base, axis=0), strict=True) if name != UNNAMED}
+    seconds = seconds_of([untrained(PolicyConfig(head=name), inference="auto") for name in HEADS], queries)
+    base = seconds[:, [list(HEADS).index(UNNAMED)]]
+    return {name: float(ratio) for name, ratio in zip(HEADS, np.median(seconds / base, axis=0), strict=True) if name != UNNAMED}
 
 
 if __name__ == "__main__":

@@ -7,10 +7,8 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ import numpy as np
 from eval.benches.child import run
 from eval.benches.figure import Figure
 from eval.benches.heads import heads
+from eval.benches.queries import seconds_of, untrained
 from eval.benches.settings import Settings
 from policy.encoders import ENCODERS
 from whatwhere.cores import usable_cores
@@ -44,26 +43,10 @@ def measure(settings: Settings) -> list[Figure]:
 
 
 def query_ms(encoder: str, size: int, queries: int = 40) -> float:
-    """Median milliseconds of `Agent.act` on one thread, over random pictures from two cameras, with random weights; of the processor's time."""
-    import torch
-
-    from policy.agent import Agent
+    """Median milliseconds of `Agent.act` with random weights."""
     from policy.config import PolicyConfig
-    from policy.model import build
-    from policy.transforms import Affine
 
-    torch.set_num_threads(1)
-    config = PolicyConfig(encoder=encoder, size=size)
-    agent = Agent(build(config), {"proprio": Affine.identity(config.proprio_dim), "actions": Affine.identity(config.action_dim)})
-    rng = np.random.default_rng(0)
-    seconds = []
-    for _ in range(queries):
-        frames = rng.integers(0, 256, (len(config.cameras), 2, size, size, 3), dtype=np.uint8)
-        observation = {"frames": frames, "proprio": np.zeros(config.proprio_dim, np.float32), "instruction": "pick up the red cube"}
-        begin = time.thread_time()
-        agent.act(observation)
-        seconds.append(time.thread_time() - begin)
-    return 1000 * median(seconds[queries // 4 :])
+    return float(1000 * np.median(seconds_of([untrained(PolicyConfig(encoder=encoder, size=size))], queries)))
 
 
 def ways() -> list[Figure]:
@@ -86,26 +69,12 @@ def ways() -> list[Figure]:
 
 
 def ways_ms(names: list[str], queries: int = 60) -> dict[str, Any]:
-    """Median milliseconds of `Agent.act` by each way, taking turns; which of them `auto` is, and how many actions an answer is good for.
-
-    Of the processor's time, not the clock's: what else the machine does is no part of it.
-    """
-    import torch
-
+    """Median milliseconds of `Agent.act` by each way, taking turns; which of them `auto` is, and how many actions an answer is good for."""
     from policy.agent import Agent
 
-    torch.set_num_threads(1)
     agents = [Agent.from_pretrained(CHECKPOINT, "cpu", inference=name) for name in names]
-    auto, config = Agent.from_pretrained(CHECKPOINT, "cpu").inference, agents[0].config
-    rng, seconds = np.random.default_rng(0), np.empty((queries, len(agents)))
-    for query in range(queries):
-        frames = rng.integers(0, 256, (len(config.cameras), 2, config.size, config.size, 3), dtype=np.uint8)
-        observation = {"frames": frames, "proprio": np.zeros(config.proprio_dim, np.float32), "instruction": "pick up the red cube"}
-        for way, agent in enumerate(agents):
-            begin = time.thread_time()
-            agent.act(observation)
-            seconds[query, way] = time.thread_time() - begin
-    return {"ms": (1000 * np.median(seconds[queries // 4 :], axis=0)).tolist(), "auto": auto, "execute": config.execute}
+    auto = Agent.from_pretrained(CHECKPOINT, "cpu").inference
+    return {"ms": (1000 * np.median(seconds_of(agents, queries), axis=0)).tolist(), "auto": auto, "execute": agents[0].config.execute}
 
 
 def finetuning() -> Iterator[Figure]:
