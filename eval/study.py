@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -36,6 +37,9 @@ from whatwhere.pieces import spelled
 from whatwhere.settings import parse
 
 _running: set[subprocess.Popen[str]] = set()
+_starting = threading.Lock()  # held while a command is started and noted in `_running`, so that none slips past the end
+_ending = threading.Event()  # no further command is started
+ENDING_S = 20  # after which a command that was told to end is killed
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ def main(settings: Settings) -> None:
             print(_shell(settings.commands(cell)))
         return
     check_writable("out", settings.out)
+    _ending.clear()
     with owned(Path(settings.out)):
         for task in settings.study.tasks:
             _run(settings.collect(task))
@@ -162,8 +167,7 @@ def _carry_out(settings: Settings, todo: list[Cell], total: int) -> list[str]:
             print(f"{total - len(todo) + done}/{total} {running[future].name}: {said} · {duration(left)} left", flush=True)
             failed += [f"{running[future].name}: {said}"] if said.startswith("failed") else []
     except BaseException:  # Ctrl-C, or nobody listens: what was begun is not left to go on alone
-        for process in list(_running):
-            process.send_signal(signal.SIGINT)
+        _end_all()
         raise
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -178,11 +182,29 @@ def _cell(settings: Settings, cell: Cell) -> str:
         return f"failed: {error}"
 
 
+def _end_all() -> None:
+    """Interrupts what runs, and kills what does not end: a signal can get lost in a command that only begins."""
+    with _starting:
+        _ending.set()
+        processes = list(_running)
+    for process in processes:
+        process.send_signal(signal.SIGINT)
+    deadline = time.monotonic() + ENDING_S
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 def _run(words: list[str]) -> str:
     """Runs a command, which ends with this process, to its end, and returns the last line that it printed. Raises Failed."""
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment() | threads)
-    _running.add(process)
+    with _starting:
+        if _ending.is_set():
+            raise Failed(f"{' '.join(words[1:])}: interrupted")
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment() | threads)
+        _running.add(process)
     try:
         said, errors = process.communicate()
     finally:

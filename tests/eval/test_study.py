@@ -8,8 +8,11 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,6 +197,34 @@ def test_an_interrupted_study_ends_what_it_began(tmp_path: Path) -> None:
     while [pid for pid in map(int, pids.read_text().split()) if is_running(pid)]:
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+def test_no_command_slips_past_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither one that is just being started, nor one in which the signal gets lost, nor one that would come next."""
+    really, begun = subprocess.Popen, threading.Event()
+
+    def slowly(*words: Any, **options: Any) -> Any:
+        begun.set()
+        process = really(*words, **options)
+        time.sleep(0.5)
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    monkeypatch.setattr(study, "ENDING_S", 1)
+    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            future = pool.submit(study._run, [sys.executable, "-c", deaf])
+            assert begun.wait(30)
+            study._end_all()
+            with pytest.raises(Failed):
+                future.result(timeout=30)
+            begun.clear()
+            with pytest.raises(Failed, match="interrupted"):
+                study._run([sys.executable, "-c", deaf])
+            assert not begun.is_set() and not study._running
+        finally:
+            study._ending.clear()
 
 
 def test_the_order_of_folders_does_not_matter(tmp_path: Path) -> None:
