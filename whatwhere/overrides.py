@@ -55,10 +55,17 @@ def choices(argument: str, hints: Mapping[str, Any], groups: Mapping[str, Sequen
     return [f"{_place(key, hints)}={_value(key, piece, hints, groups)}" for piece in (_swept(key, text) if by_hydra else pieces(text))]
 
 
+def with_removals(overrides: Sequence[str]) -> list[str]:
+    """The same with a removal of what stood there before each whole mapping that is given (`+key=…`): Hydra alone would mix the two."""
+    return [word for one in overrides for word in ([f"~{one[1:].partition('=')[0]}", one] if re.match(r"\+[^+]", one) and not is_hydras(one) else [one])]
+
+
 def _place(key: str, hints: Mapping[str, Any]) -> str:
-    """The key in Hydra's grammar: what belongs into a mapping is added where it is not there."""
-    whole = key.rpartition(".")[0]
-    return f"++{key}" if whole and not dataclasses.is_dataclass(inside_of(hint_at(whole, hints))) else key
+    """The key in Hydra's grammar: what belongs into a mapping is added where it is not there, and a whole mapping is added anew (`with_removals`)."""
+    whole, inside = key.rpartition(".")[0], inside_of(hint_at(key, hints))
+    if whole and not dataclasses.is_dataclass(inside_of(hint_at(whole, hints))):
+        return f"++{key}"
+    return key if inside is None or dataclasses.is_dataclass(inside) else f"+{key}"
 
 
 def _value(key: str, text: str, hints: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -42,10 +43,12 @@ def composed(config_module: str, config_name: str, settings: type[T], overrides:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    from whatwhere.overrides import with_removals
+
     own = [f"hydra.searchpath=['file://{Path(config_dir).resolve()}']"] if config_dir else []
     try:
-        with initialize_config_module(version_base="1.3", config_module=config_module):
-            config = compose(config_name, overrides=[*overrides, *own])
+        with _another_hydra(), initialize_config_module(version_base="1.3", config_module=config_module):
+            config = compose(config_name, overrides=[*with_removals(overrides), *own])
         values = OmegaConf.to_container(config, resolve=True)
     except MissingConfigException as error:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
@@ -61,6 +64,19 @@ def composed(config_module: str, config_name: str, settings: type[T], overrides:
             raise
         raise BadInput(f"{' '.join(words)}: {first_line(error)}") from None
     return typed(settings, values)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def _another_hydra() -> Iterator[None]:
+    """Room for composing settings inside a job that Hydra runs: it allows one of itself at a time."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    outer = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().hydra = outer
 
 
 def first_line(error: BaseException) -> str:

@@ -19,7 +19,7 @@ from whatwhere.errors import BadInput
 from whatwhere.flags import Words, is_hydras
 from whatwhere.hints import hints_of
 from whatwhere.kinds import OutputFolder, Range
-from whatwhere.overrides import choices, override
+from whatwhere.overrides import choices, override, with_removals
 from whatwhere.parent import end_with
 from whatwhere.reading import check, read
 from whatwhere.settings import composed, first_line, groups_of, typed
@@ -90,7 +90,7 @@ def _hydra(config_module: str, config_name: str, job: Callable[[Any], object], o
     with tempfile.TemporaryDirectory(prefix="whatwhere-") as elsewhere:
         places = {"hydra.sweep.dir": elsewhere} if "--multirun" in words.flags and why_not_writable(OWN["hydra.sweep.dir"]) else {}  # out= may well be writable
         own = [f"{key}={value}" for key, value in {**OWN, **places, "hydra.job.name": config_name}.items() if key not in given]
-        sys.argv[1:] = [*overrides, *own, *flags]
+        sys.argv[1:] = [*with_removals(overrides), *own, *flags]
         with _as_bad_input([*words.options, *flags]):
             try:
                 with contextlib.redirect_stderr(_WithoutJobs(sys.stderr)):  # type: ignore[type-var]

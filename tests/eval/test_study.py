@@ -28,6 +28,13 @@ def settings(*words: str) -> Settings:
     return parse("eval.conf", "study", Settings, list(words))
 
 
+def test_a_sweep_over_studies() -> None:
+    words = ["-m", "study=tasks,unfrozen", "study.methods={avg_late: {steps: 3}}", "study.baseline=null", "plan=true"]
+    done = subprocess.run([sys.executable, "-m", "eval.study", *words], capture_output=True, text=True, check=True)
+    trained = [line for line in done.stdout.splitlines() if "policy.finetune" in line]
+    assert len(trained) == 6 and all("encoder=avg_late steps=3" in line for line in trained)
+
+
 @pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads"])
 def test_every_study_is_whole(name: str) -> None:
     plan = settings(f"study={name}")
@@ -55,6 +62,8 @@ def test_parts_are_read_as_the_options_they_are() -> None:
     train, *evaluations = plan.commands(cells["mine"])
     assert "streams=réseaux (a=b), [x]" in train and "steps=7" in train and "out=ma thèse (2)/policies/pick_at_xy_mine_n5_s0" in train
     assert len(evaluations) == 2 and "perturbation=light" in evaluations[1]
+    only = settings("study.methods={cnn_keypoints: {steps: 9}}", "study.baseline=null")  # a whole mapping stands in place of the file's, not beside it
+    assert {(cell.method, cell.options["steps"]) for cell in only.cells()} == {("cnn_keypoints", 9)}
     assert [cell.num_demos for cell in settings("study.num_demos=[5,10]", "study.tasks=[pick_at_xy]").cells()][::3] == [10, 5]
 
 
