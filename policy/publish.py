@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from policy.heads import UNNAMED
 from whatwhere.command import command
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name, read_json
-from whatwhere.kinds import InputPath, OutputFolder
+from whatwhere.kinds import InputPath, OutputFolder, Text
 from whatwhere.options import options
+
+if TYPE_CHECKING:
+    from policy.config import PolicyConfig
 
 
 @options
@@ -22,6 +26,7 @@ class Settings:
     results: InputPath | None
     streams: InputPath | None
     root: OutputFolder
+    name: Annotated[str, Text("a name of letters, digits, dots, dashes and underscores", 60, r"\w[\w.-]*")] | None = None
 
     def __post_init__(self) -> None:
         if self.checkpoint is None and self.results is None and self.streams is not None:
@@ -47,7 +52,7 @@ def main(settings: Settings) -> None:
     assert settings.checkpoint is not None and settings.results is not None
     loaded = load(settings.checkpoint)
     score = score_of(Path(settings.results) / "results.json", loaded.sha256)
-    folder = Path(settings.root) / path_name(loaded.config["task"]) / loaded.policy.config.encoder
+    folder = Path(settings.root) / path_name(loaded.config["task"]) / (settings.name or _name(loaded.policy.config))
     save_pretrained(
         loaded.policy,
         folder,
@@ -59,6 +64,11 @@ def main(settings: Settings) -> None:
     )
     write_manifest(settings.root)
     print(folder)
+
+
+def _name(policy: PolicyConfig) -> str:
+    """The folder of a policy below its task's: one name for each encoder and head."""
+    return policy.encoder if policy.head == UNNAMED else f"{policy.encoder}_{policy.head}"
 
 
 def score_of(path: Path, sha256: str) -> dict[str, Any]:

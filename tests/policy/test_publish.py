@@ -12,7 +12,7 @@ from policy import publish
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.model import build, build_streams
 from policy.storage import checkpoint
-from policy.storage.stored import default_streams
+from policy.storage.stored import default_streams, read_manifest
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config
 from whatwhere.errors import BadInput
@@ -38,6 +38,20 @@ def test_published_weights_are_the_evaluated_ones(tmp_path: Path, monkeypatch: p
     assert shipped.sha256 == made.sha256
     assert shipped.config["score"]["success"]["rate"] == 0.5
     assert next(iter((tmp_path / "root" / "streams").iterdir())).name == made.config["streams_sha256"][:16]
+
+
+def test_one_name_for_each_policy(tmp_path: Path) -> None:
+    """Another head, or a policy of other conditions, does not take the place of the one that a task and an encoder stand for."""
+    normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
+    for number, (head, name) in enumerate((("l1", None), ("flow", None), ("l1", "pixelwise_which"))):
+        made, scored, root = (str(tmp_path / part) for part in (f"made{number}", f"scored{number}", "root"))
+        checkpoint.save_pretrained(build(config(head=head)), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
+        write_json(Path(scored) / "results.json", SCORE | {"sha256": checkpoint.load(made).sha256})
+        publish.main(publish.Settings(made, scored, None, root, name))
+    assert sorted(path.name for path in (tmp_path / "root" / "pick_at_xy").iterdir()) == ["pixelwise", "pixelwise_flow", "pixelwise_which"]
+    assert read_manifest(tmp_path / "root")["defaults"] == {"pick_at_xy": {"pixelwise": "pick_at_xy/pixelwise"}}
+    with pytest.raises(BadInput, match=r"name=\.\./x: unknown; valid: a name of letters"):
+        publish.Settings(None, None, "streams", "root", "../x")
 
 
 def test_a_task_from_elsewhere_without_a_position_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
