@@ -15,6 +15,7 @@ from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
+    from envs.mirror import Mirror
     from policy.training.dataset import Demos
 
 
@@ -39,7 +40,7 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
     if settings.demos is None:
         raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
     check_places(settings)
-    demos = load_demos(settings.demos, settings.num_demos, settings.chunk)
+    demos = load_demos(settings.demos, settings.num_demos, settings.chunk, mirror=_mirror(settings))
     held_out = load_demos(settings.demos, settings.held_out, settings.chunk, after=demos) if settings.held_out else None
     if demos.attrs["task"] != settings.task:
         known = demos.attrs["task"]
@@ -52,6 +53,15 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
             remedy = "draw them again with envs.demos.render" if "origin" not in demos.attrs else f"convert the file they came in again, with size={needed}"
             raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; {remedy}")
     return demos, held_out
+
+
+def _mirror(settings: Settings) -> Mirror | None:
+    """In which demonstrations are looked at, too. Raises BadInput for a task that would be another one in it."""
+    from envs.mirror import MIRRORS
+
+    if settings.mirror and settings.task not in MIRRORS:
+        raise BadInput(f"mirror=true: task={settings.task} is not known to go the same in a mirror; valid: false or null (tasks that do: {', '.join(MIRRORS)})")
+    return None if settings.mirror is False else MIRRORS.get(settings.task)
 
 
 def check_places(settings: Settings) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from envs.demos.episodes import episode_paths, read_episode
+from envs.demos.episodes import Episode, episode_paths, read_episode
+from envs.mirror import Mirror
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 
@@ -29,13 +31,16 @@ class Demos:
     starts: tuple[tuple[int, int], ...]  # (seed, episode) of those that know theirs
     digest: str
     originals: tuple[dict, ...] = ()  # what those were made of that envs.demos.multiply made: file, sha256, seed, episode, init_hash of each
+    mirrored: bool = False  # whether an image of each is among them
 
     def __len__(self) -> int:
         return len(self.frames)
 
 
-def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None) -> Demos:
+def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None, mirror: Mirror | None = None) -> Demos:
     """The first `num_demos` episodes of `folder` (nested: the first 5 are among the first 10), with chunks of `chunk` actions, or so many `after` others of it.
+
+    With a `mirror` that fits them each is followed by its image.
 
     Raises BadInput if there are too few, one is damaged or failed, or they mix tasks, versions, rendering, sizes or cameras.
     """
@@ -45,12 +50,9 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         raise BadInput(f"demos={folder}: holds {counted(len(paths), 'episode')}, {asked} asks for more; collect more or lower it")
     frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
     originals: dict[str, dict] = {}
-    digest, attrs, instruction, start = hashlib.sha256(), None if after is None else after.attrs, "", 0
-    for path in paths[first : first + num_demos]:
-        episode = read_episode(path)
+    digest, attrs, instruction, start, is_image = hashlib.sha256(), None if after is None else after.attrs, "", 0, False
+    for path, episode, is_image in _episodes(paths[first : first + num_demos], mirror):
         assert episode.frames is not None
-        if not episode.success:
-            raise BadInput(f"{path}: a failed episode; only successful ones are demonstrations")
         _same(path, attrs, episode.attrs)
         attrs, instruction = episode.attrs, episode.instruction
         length, gap = len(episode.actions), int(episode.attrs["frame_gap"])
@@ -60,8 +62,8 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         future = np.arange(length)[:, None] + np.arange(chunk)  # (t, k)
         chunks.append(episode.actions[np.minimum(future, length - 1)])
         valid.append(future < length)
-        hashes.append(str(episode.attrs["init_hash"]))
-        if episode.attrs.get("seed") is not None and episode.attrs.get("episode") is not None:
+        hashes += [] if is_image else [str(episode.attrs["init_hash"])]
+        if not is_image and episode.attrs.get("seed") is not None and episode.attrs.get("episode") is not None:
             starts.append((int(episode.attrs["seed"]), int(episode.attrs["episode"])))
         originals |= {original["sha256"]: original for original in episode.attrs.get("multiplied", {}).get("originals", ())}
         for array in (frames[-1], episode.actions, proprio[-1]):
@@ -80,7 +82,19 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         starts=tuple(starts),
         digest=digest.hexdigest()[:16],
         originals=tuple(originals.values()),
+        mirrored=is_image,
     )
+
+
+def _episodes(paths: Sequence[Path], mirror: Mirror | None) -> Iterator[tuple[Path, Episode, bool]]:
+    """Each episode, and then its image, if there is one. Raises BadInput for one that failed."""
+    for path in paths:
+        episode = read_episode(path)
+        if not episode.success:
+            raise BadInput(f"{path}: a failed episode; only successful ones are demonstrations")
+        yield path, episode, False
+        if mirror is not None and mirror.fits(episode):
+            yield path, mirror.image(episode), True
 
 
 def _same(path: Path, known: dict | None, attrs: dict) -> None:

@@ -273,6 +273,7 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "shift_px": settings.shift_px,
         "seconds": round(seconds, 1),
         "demos_digest": demos.digest,
+        **({"mirrored": True} if demos.mirrored else {}),
         **_starts(demos),
     } | _environment(demos)
 

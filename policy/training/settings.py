@@ -55,6 +55,7 @@ class Settings:
     proprio_dropout: Dropout
     shifts: Annotated[int, Range(1, 1000)]
     shift_px: Annotated[int, Range(0, 480)]
+    mirror: bool | None
     cache: OutputFolder
     precision: Precision
     device: Device

@@ -17,10 +17,11 @@ import torch
 from safetensors.torch import load_file
 
 from envs.demos.episodes import Episode, write_episode
+from envs.mirror import Mirror
 from eval.playing.prepare import prepare
 from eval.run import Settings as EvalSettings
 from policy.channels import m_channels, p_channels
-from policy.finetune import Settings
+from policy.finetune import Settings, check
 from policy.finetune import main as finetune
 from policy.language import bag_of_words
 from policy.pretrain.clips import Clips
@@ -65,6 +66,26 @@ def settings(folder: Path, out: Path, **changes: Any) -> Settings:
     words = {"demos": folder, "out": out, "num_demos": 3, "steps": 12, "batch": 4, "streams": "random", "shifts": 2, "cache": out.parent / "cache"} | changes
     words |= {"precision": "fp32", "save_every": 4}
     return parse("policy.conf", "finetune", Settings, [f"{key}={value}" for key, value in words.items()])
+
+
+def test_each_demonstration_is_followed_by_its_mirror_image(demos: Path) -> None:
+    mirror = Mirror((1, -1, 1, 1, 1, 1, -1), (1, 1, -1, 1, 1), tuple(CAMERAS))
+    data, plain = load_demos(demos, 2, chunk=4, mirror=mirror), load_demos(demos, 2, chunk=4)
+    assert len(data) == 2 * (6 + 9) and data.mirrored and not plain.mirrored and data.digest != plain.digest
+    assert data.init_hashes == plain.init_hashes and data.starts == plain.starts
+    first = slice(6, 12)  # the image of the first episode
+    np.testing.assert_array_equal(data.frames[first], plain.frames[:6, :, :, ::-1])
+    np.testing.assert_array_equal(data.chunks[first], plain.chunks[:6] * np.array(mirror.actions))
+    np.testing.assert_array_equal(data.proprio[first], plain.proprio[:6] * np.array(mirror.proprio))
+    np.testing.assert_array_equal(data.previous[first], plain.previous[:6] + 6)
+    np.testing.assert_array_equal(load_demos(demos, 1, 4, after=data).frames, load_demos(demos, 3, 4).frames[-7:])
+    other = Mirror(mirror.actions, mirror.proprio, ("agentview",))
+    assert len(load_demos(demos, 2, 4, mirror=other)) == 6 + 9  # from another camera it is another picture
+
+
+def test_a_task_that_is_another_one_in_the_mirror_is_refused(demos: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="mirror=true: task=place_left_of is not known to go the same"):
+        check(settings(demos, tmp_path / "out", task="place_left_of", mirror=True))
 
 
 def test_a_sample_sees_the_past_and_learns_what_followed(demos: Path) -> None:
