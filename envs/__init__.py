@@ -6,12 +6,13 @@ Importing this package registers the gymnasium ids and imports no simulator; `ma
 from __future__ import annotations
 
 import contextlib
+import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
-from envs.catalogue import PERTURBATIONS, TASKS, check_task
+from envs.catalogue import PERTURBATIONS, TASKS, VERSIONS, check_task, check_version
 from envs.foreign.names import is_gymnasium
 from whatwhere.errors import BadInput, choose
 from whatwhere.versions import check_simulator
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from envs.base import TaskEnv
 
 __all__ = ["PERTURBATIONS", "TASKS", "check_task", "gymnasium_id", "make", "task_class"]
-GYMNASIUM_VERSION = 0  # one for all: a change of a task's behaviour adds a task with a new version
 
 
 def make(
@@ -33,15 +33,19 @@ def make(
     cameras: Sequence[str] | None = None,
     perturbation: str | None = None,
     origin: dict[str, Any] | None = None,
+    version: int = 0,
+    split: str | None = None,
 ) -> TaskEnv:
     """One environment of `task`: a name in `TASKS`, or one from elsewhere (`envs.foreign`).
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
     observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn anew
-    for every episode (`envs.looks`); `origin`: what demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`).
-    Raises BadInput.
+    for every episode (`envs.looks`); `origin`: what demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`);
+    `version` 1: the instruction says which of several things is meant, and `split` (train, unseen_pairs or unseen_words) which things and sentences there are
+    (`envs.language`). Raises BadInput.
     """
     check_task(task)
+    check_version(task, version, split)
     check_simulator()
     from envs.rendering import prepare_gl
 
@@ -58,23 +62,28 @@ def make(
         return GymnasiumEnv(task, **options)
     from envs.robosuite_env import RobosuiteEnv
 
-    return RobosuiteEnv(task, **options, perturbation=perturbation, origin=origin)
+    return RobosuiteEnv(task, **options, perturbation=perturbation, origin=origin, version=version, split=split)
 
 
-def task_class(task: str) -> Any:
-    """The robosuite class behind a task's name (imports the simulator). Raises BadInput for an unknown name."""
+def task_class(task: str, version: int = 0) -> Any:
+    """The robosuite class behind a task's name (imports the simulator). Raises BadInput for an unknown name or version."""
     check_task(task)
+    check_version(task, version)
     from envs.tasks import task_class
 
-    return task_class(task)
+    return task_class(task, version)
 
 
-def gymnasium_id(task: str) -> str:
+def gymnasium_id(task: str, version: int = 0) -> str:
     """The id under which gymnasium knows a task: pick_at_xy → whatwhere/PickAtXY-v0."""
-    return f"whatwhere/{TASKS[choose('task', task, TASKS)].partition(':')[2]}-v{GYMNASIUM_VERSION}"
+    check_version(choose("task", task, TASKS), version)
+    return f"whatwhere/{TASKS[task].partition(':')[2]}-v{version}"
 
 
+# gymnasium calls every version but the last out of date; here version 0 is the easier task, and stays.
+warnings.filterwarnings("ignore", r".*whatwhere/\w+-v0 is out of date", DeprecationWarning)
 _DEFAULTS = make.__kwdefaults__ or {}  # the ids have those of `make`
-for _task in TASKS:
-    if gymnasium_id(_task) not in gymnasium.registry:
-        gymnasium.register(gymnasium_id(_task), entry_point="envs.robosuite_env:RobosuiteEnv", kwargs={"task": _task, **_DEFAULTS})
+for _version in VERSIONS:
+    for _task in TASKS:
+        if (_id := gymnasium_id(_task, _version)) not in gymnasium.registry:
+            gymnasium.register(_id, entry_point="envs.robosuite_env:RobosuiteEnv", kwargs={"task": _task, **_DEFAULTS, "version": _version})

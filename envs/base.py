@@ -40,6 +40,7 @@ class TaskEnv(gymnasium.Env):
     simulation: Any  # the environment inside, of robosuite or gymnasium
     name: str  # what that one is called where it comes from
     task_version: str
+    split: str | None = None  # which things and sentences there are, in versions of tasks that have a choice
     horizon: int
     control_hz: float  # control steps a second
     cameras: tuple[str, ...]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from envs.foreign.names import check_foreign
+from envs.language.things import SPLITS
+from whatwhere.errors import BadInput, choose
 
 # name → where its class is; a new task is one file, one line here and one in envs/experts.
 TASKS: dict[str, str] = {
@@ -11,6 +13,14 @@ TASKS: dict[str, str] = {
     "stack_centered": "envs.tasks.stack_centered:StackCentered",
     "navigate_to": "envs.tasks.navigate_to:NavigateTo",
 }
+# The same tasks in version 1, where the instruction says which of several things is meant (envs/language): name → class.
+NAMED: dict[str, str] = {
+    "pick_at_xy": "envs.tasks.named:PickAtXY1",
+    "place_left_of": "envs.tasks.named:PlaceLeftOf1",
+    "stack_centered": "envs.tasks.named:StackCentered1",
+    "navigate_to": "envs.tasks.pads:NavigateTo1",
+}
+VERSIONS: dict[int, dict[str, str]] = {0: TASKS, 1: NAMED}
 RENDERINGS = ("fast", "exact")  # decimated meshes, or robosuite's own
 LARGEST_PICTURE = 480  # pixels, square
 # What may be changed for every episode, though no demonstration shows it: the light; the scene camera's place and direction; more things on the table.
@@ -20,3 +30,15 @@ PERTURBATIONS = ("light", "camera", "distractors")
 def check_task(task: str, field: str = "task") -> str:
     """`task` itself if there is such a task: in `TASKS`, or elsewhere. Imports no simulator. Raises BadInput."""
     return task if task in TASKS else check_foreign(task, TASKS, field)
+
+
+def check_version(task: str, version: int, split: str | None = None) -> None:
+    """Raises BadInput unless `task` has that version and, if one is given, that split."""
+    if version not in VERSIONS:
+        raise BadInput(f"version={version}: unknown; valid: {', '.join(map(str, VERSIONS))}")
+    if version and task not in VERSIONS[version]:
+        raise BadInput(f"version={version}: task={task} has none; it is one of {', '.join(VERSIONS[version])}")
+    if split is not None:
+        choose("split", split, SPLITS)
+        if not version:
+            raise BadInput(f"split={split}: version 0 of a task has one instruction; add version=1")

@@ -25,9 +25,10 @@ class Looks:
         loose = {int(body) for body in model.jnt_bodyid if not model.body(body).name.startswith(ROBOT)}
         self.objects = [[g for g in range(model.ngeom) if model.geom_bodyid[g] == body and not model.geom_contype[g]] for body in sorted(loose)]
 
-    def restore(self) -> None:
-        for name, value in self.own.items():
-            self.arrays[name][:] = value
+    def restore(self, *names: str) -> None:
+        """The task's own looks; of `names` alone, if some are given."""
+        for name in names or self.own:
+            self.arrays[name][:] = self.own[name]
 
     def vary(self, rng: np.random.Generator) -> None:
         """Colours of things that lie about, tints of every material, brightness and place of lights, pose and angle of cameras."""
@@ -48,7 +49,7 @@ class Looks:
 
     def relight(self, rng: np.random.Generator) -> None:
         """Brightness, colour and place of the lights."""
-        self.restore()
+        self.restore("light_pos", "light_diffuse", "light_ambient", *HEADLIGHT)  # a start may have colours of its own
         model = self.model
         colour = rng.uniform(DARKEST, BRIGHTEST) * rng.uniform(1 - WARM, 1 + WARM, 3)
         model.light_pos[:] += rng.uniform(-0.8, 0.8, model.light_pos.shape)
@@ -57,7 +58,7 @@ class Looks:
 
     def move_camera(self, camera: str, rng: np.random.Generator) -> None:
         """Place (± 5 cm) and direction (± 5°) of one camera."""
-        self.restore()
+        self.restore("cam_pos", "cam_quat")
         self._move(self.model.camera(camera).id, rng, MOVED_M, TURNED_RAD)
 
     def _move(self, index: int, rng: np.random.Generator, metres: float, radians: float) -> None:

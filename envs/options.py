@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from envs.catalogue import LARGEST_PICTURE, PERTURBATIONS, RENDERINGS, TASKS, check_task
+from envs.catalogue import LARGEST_PICTURE, PERTURBATIONS, RENDERINGS, TASKS, VERSIONS, check_task
 from envs.foreign.names import WAYS, check_place
+from envs.language.things import SPLITS
 from whatwhere.kinds import Checked, Length, OneOf, Range, Text
 
 Task = Annotated[str, Checked(check_task, f"{', '.join(TASKS)}, {WAYS}")]
 OurTask = Annotated[str, OneOf(TASKS)]
+Version = Annotated[int, Range(0, max(VERSIONS))]
+Split = Annotated[str, OneOf(SPLITS)]
 Expert = Annotated[str, Checked(check_place, "module:Class")]
 Rendering = Annotated[str, OneOf(RENDERINGS)]
 Perturbation = Annotated[str, OneOf(PERTURBATIONS)]

@@ -14,10 +14,11 @@ import numpy as np
 from mujoco import MjData
 
 from envs.base import CONTROL_HZ, START_ATTEMPTS, Info, TaskEnv
-from envs.catalogue import PERTURBATIONS, TASKS
+from envs.catalogue import PERTURBATIONS, TASKS, check_version
 from envs.foreign.control import OWN
 from envs.foreign.origin import Origin
 from envs.foreign.scaled import scaled_to
+from envs.language.things import SPLITS
 from envs.looks import Looks
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
@@ -30,18 +31,24 @@ PHYSICS_ONLY = {"has_renderer": False, "has_offscreen_renderer": False, "use_cam
 class RobosuiteEnv(TaskEnv):
     """One environment of a task that is a robosuite environment: one of ours, or one that `envs.foreign` has adopted."""
 
-    def __init__(self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, perturbation: str | None, origin: Any, **options: Any) -> None:
+    def __init__(
+        self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, perturbation: str | None, origin: Any,
+        version: int = 0, split: str | None = None, **options: Any,
+    ) -> None:  # fmt: skip
         """What `envs.make` describes; the defaults are there. Raises BadInput."""
         super().__init__(task, horizon=horizon, **options)
+        check_version(task, version, split)
         taken = made(origin or {}, Origin, f"task={task}: origin")
         prepare_gl()
         from envs.tasks import task_class  # imports robosuite, which loads the back-end that MUJOCO_GL names
 
-        robosuite_class = task_class(task)
+        robosuite_class = task_class(task, version)
         self.perturbation = _possible(task, robosuite_class, perturbation)
-        strangers = {"strangers": True} if perturbation == "distractors" else {}
+        self.split = (split or SPLITS[0]) if version else None
+        more: dict[str, Any] = {"strangers": True} if perturbation == "distractors" else {}
+        more |= {"split": self.split} if version else {}
         self.control_hz, self._drawn, self._told = taken.control.hz, taken.drawn or (self.size, self.size), taken.instruction
-        self.simulation = robosuite_class(control_freq=self.control_hz, **PHYSICS_ONLY, **strangers, **_taken_over(task, taken))
+        self.simulation = robosuite_class(control_freq=self.control_hz, **PHYSICS_ONLY, **more, **_taken_over(task, taken))
         self.name, self.task_version = robosuite_class.__name__, str(robosuite_class.version)
         self.horizon = horizon or math.ceil(robosuite_class.default_horizon * self.control_hz / CONTROL_HZ)  # the same seconds
         self._physics = Physics(self.simulation)
@@ -141,6 +148,7 @@ class RobosuiteEnv(TaskEnv):
     def set_state(self, state: np.ndarray) -> Info:
         """Puts the simulation in `state` as if an episode began there: controllers at rest, history and counters cleared. Returns its info.
 
+        What a state does not hold stays as the last `reset` drew it: looks and, in version 1, shapes, colours and the instruction.
         From a state that `reset` made, the same actions lead through the same states. Raises BadInput on another size.
         """
         values = np.asarray(state, np.float64)

@@ -10,6 +10,8 @@ TASKS = "pick_at_xy, place_left_of, stack_centered, navigate_to"
 
 Task = Annotated[str, Like("envs.options:Task", f"{TASKS}, robosuite/NAME, gymnasium/ID, module:Class")]
 OurTask = Annotated[str, Like("envs.options:OurTask", TASKS.replace(", nav", " or nav"))]
+Version = Annotated[int, Like("envs.options:Version", "at least 0, at most 1")]
+Split = Annotated[str, Like("envs.options:Split", "train, unseen_pairs or unseen_words")]
 Expert = Annotated[str, Like("envs.options:Expert", "module:Class")]
 Rendering = Annotated[str, Like("envs.options:Rendering", "fast or exact")]
 Perturbation = Annotated[str, Like("envs.options:Perturbation", "light, camera or distractors")]

@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from envs.catalogue import TASKS, check_task
+from envs.catalogue import VERSIONS, check_task, check_version
 from envs.foreign.names import imported
 from whatwhere.versions import check_simulator
 
@@ -48,15 +48,17 @@ def _import_quietly(module: str) -> None:
 with hidden("CUDA_VISIBLE_DEVICES"):
     _import_quietly("robosuite")
 logging.getLogger("robosuite_logs").setLevel(logging.WARNING)  # else a line for every environment made
-for _place in TASKS.values():
-    importlib.import_module(_place.partition(":")[0])
+for _tasks in VERSIONS.values():
+    for _place in _tasks.values():
+        importlib.import_module(_place.partition(":")[0])
 
 
-def task_class(task: str) -> Any:
-    """The robosuite class behind a task's name. Raises BadInput for an unknown name."""
+def task_class(task: str, version: int = 0) -> Any:
+    """The robosuite class behind a task's name. Raises BadInput for an unknown name or version."""
     check_task(task)
-    if task in TASKS:
-        return imported(TASKS[task])
+    check_version(task, version)
+    if task in VERSIONS[version]:
+        return imported(VERSIONS[version][task])
     from envs.foreign.robosuite_tasks import adopted
 
     return adopted(task)

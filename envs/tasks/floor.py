@@ -34,8 +34,8 @@ class FloorArena(EmptyArena):
         self.floor.set("size", array_to_string([FLOOR_HALF_SIZE_M, FLOOR_HALF_SIZE_M, 0.125]))
         self.set_camera("frontview", pos=(0.0, -4.6, 4.2), quat=(0.9063, 0.4226, 0.0, 0.0), camera_attribs={"fovy": "50"})
 
-    def add_pad(self, name: str, radius_m: float, rgba: Sequence[float]) -> None:
-        """A coloured disc on two slide joints `<name>_x` and `<name>_y` (so its place is part of qpos); it touches nothing."""
+    def add_pad(self, name: str, radius_m: float, rgba: Sequence[float], geoms: int = 1) -> None:
+        """A coloured disc (of so many `geoms` alike) on two slide joints `<name>_x` and `<name>_y` (so its place is part of qpos); it touches nothing."""
         body = new_body(name=name, pos=(0, 0, PAD_THICKNESS_M / 2 + 0.001))
         body.append(new_element("inertial", None, pos=array_to_string([0, 0, 0]), mass="1", diaginertia=array_to_string([0.01, 0.01, 0.02])))
         for letter, axis in (("x", (1, 0, 0)), ("y", (0, 1, 0))):
@@ -43,5 +43,7 @@ class FloorArena(EmptyArena):
         # Without gloss: a highlight of the cameras' head light would change the colour with the distance.
         self.asset.append(new_element("material", f"{name}_matte", specular="0", shininess="0", rgba=array_to_string(rgba)))
         size = (radius_m, PAD_THICKNESS_M / 2)
-        body.append(new_geom(name=f"{name}_disc", type="cylinder", size=size, material=f"{name}_matte", group=1, contype="0", conaffinity="0"))
+        for number in range(geoms):
+            more = f"_{number}" if number else ""
+            body.append(new_geom(name=f"{name}_disc{more}", type="cylinder", size=size, material=f"{name}_matte", group=1, contype="0", conaffinity="0"))
         self.worldbody.append(body)

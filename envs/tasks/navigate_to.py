@@ -52,6 +52,7 @@ class NavigateTo(ScoredTask):
     default_cameras = ("robot0_mast", "robot0_front")
     scene_camera = "frontview"
     action_names = ("forward", "left", "turn")
+    pads = PADS
 
     def __init__(self, robots: str | Sequence[str] = "PandaOmron", **options: Any) -> None:
         if options.get("controller_configs") is None:
@@ -74,9 +75,13 @@ class NavigateTo(ScoredTask):
         # From the front edge, from the bumper to the horizon: where the pad is to the centimetre at the goal.
         base.append(_camera("robot0_front", position=(0.17, 0, 0.75), pitch_down_deg=48, fovy=90))
         arena = FloorArena()
-        for name, rgba in PADS.items():
-            arena.add_pad(name, PAD_RADIUS_M, rgba)
+        self.add_pads(arena)
         self.model = ManipulationTask(mujoco_arena=arena, mujoco_robots=[robot])
+
+    def add_pads(self, arena: FloorArena) -> None:
+        """Puts the task's pads on the floor."""
+        for name, rgba in self.pads.items():
+            arena.add_pad(name, PAD_RADIUS_M, rgba)
 
     def _setup_references(self) -> None:
         super()._setup_references()
@@ -84,7 +89,7 @@ class NavigateTo(ScoredTask):
         self._base_qpos, self._base_qvel = _addresses(model, [f"mobilebase0_joint_mobile_{name}" for name in ("forward", "side", "yaw")])
         self._torso_qpos, _ = _addresses(model, ["mobilebase0_joint_torso_height"])
         self._arm_qpos, _ = _addresses(model, [f"robot0_joint{i}" for i in range(1, 8)])
-        self._pad_qpos, _ = _addresses(model, [f"{name}_{letter}" for name in PADS for letter in "xy"])
+        self._pad_qpos, _ = _addresses(model, [f"{name}_{letter}" for name in self.pads for letter in "xy"])
         self._centre_site = model.site("mobilebase0_center").id
 
     # ---- an episode's start
@@ -155,7 +160,7 @@ class NavigateTo(ScoredTask):
         return np.append(_rotation(-self.base_pose()[2]) @ velocity[:2], velocity[2])
 
     def target(self) -> np.ndarray:
-        """(3,): the red pad's centre on the floor, in the world."""
+        """(3,): the target pad's centre on the floor, in the world."""
         return np.append(self.sim.data.qpos[self._pad_qpos[:2]], 0.0)
 
     def proprio(self) -> np.ndarray:

@@ -69,11 +69,13 @@ class TableTask(ScoredTask):
     scene_camera = SCENE_CAMERA
     action_names = ("x", "y", "z", "turn_x", "turn_y", "turn_z", "gripper")
     cubes: tuple[Cube, ...] = ()
+    strangers = STRANGERS
+    stranger_margin_m = STRANGER_MARGIN_M
 
     def __init__(self, robots: str | Sequence[str] = "Panda", strangers: bool = False, **options: Any) -> None:
         self.own_cubes = self.cubes
         if strangers:
-            self.cubes = (*self.cubes, *STRANGERS)
+            self.cubes = (*self.cubes, *self.strangers)
         super().__init__(robots, **options)
 
     # ---- the scene
@@ -113,7 +115,7 @@ class TableTask(ScoredTask):
             if _apart(poses) and self.is_allowed(start):
                 break
         strangers = self.cubes[len(self.own_cubes) :]
-        margin = np.array([STRANGER_MARGIN_M, STRANGER_MARGIN_M, 0.0])
+        margin = np.array([self.stranger_margin_m, self.stranger_margin_m, 0.0])
         while strangers:
             more = rng.uniform(low - margin, high + margin, size=(len(strangers), 3))
             if _apart(np.concatenate([poses, more])) and _apart(np.concatenate([self.goals(start), more])):
