@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from envs.foreign.names import check_foreign
 from envs.language.things import SPLITS
 from whatwhere.errors import BadInput, choose
@@ -30,6 +33,18 @@ PERTURBATIONS = ("light", "camera", "distractors")
 def check_task(task: str, field: str = "task") -> str:
     """`task` itself if there is such a task: in `TASKS`, or elsewhere. Imports no simulator. Raises BadInput."""
     return task if task in TASKS else check_foreign(task, TASKS, field)
+
+
+def recorded_version(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """`version` and `split` for `envs.make`, of what a demonstration or a checkpoint says of its task; a version that is not known here counts as 0."""
+    said = str(settings.get("task_version"))
+    version = int(said) if settings.get("task") in NAMED and said.isdecimal() and int(said) in VERSIONS else 0
+    return {"version": version, "split": settings.get("split")} if version else {}
+
+
+def told_version(version: int | None, split: str | None) -> str:
+    """`v1` or `v1-unseen_pairs`, for names of files; empty for version 0."""
+    return "" if not version else f"v{version}" + (f"-{split}" if split not in (None, SPLITS[0]) else "")
 
 
 def check_version(task: str, version: int, split: str | None = None) -> None:

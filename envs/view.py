@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
-from envs.experts import RandomPolicy, ZeroPolicy, check_expert, expert_class
-from envs.options import Expert, Noise, Pixels, Rendering, Task
+from envs.catalogue import check_version, told_version
+from envs.experts import DeafExpert, RandomPolicy, ZeroPolicy, check_deaf, check_expert, expert_class
+from envs.options import Expert, Noise, Pixels, Rendering, Split, Task, Version
 from envs.video import VideoFile
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from envs.base import TaskEnv
     from envs.experts import Expert as Actor
 
-POLICIES = ("expert", "zero", "random")
+POLICIES = ("expert", "zero", "random", "deaf")
 ENCODING = ("-crf", "25")  # H.264's quality
 
 
@@ -44,16 +45,21 @@ class Settings:
     size: Pixels
     out: OutputFile | None
     expert: Expert | None = None
+    version: Version = 0
+    split: Split | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
             check_expert(self.task, self.expert)
+        check_version(self.task, self.version, self.split)
+        check_deaf(self.policy, self.version)
         if self.path.suffix != ".mp4":
             raise BadInput(f"out={self.out}: needs a name that ends in .mp4")
 
     @property
     def path(self) -> Path:
-        name = f"{path_name(self.task)}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
+        task = "-".join(filter(None, (path_name(self.task), told_version(self.version, self.split))))
+        name = f"{task}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
         return Path(self.out or f"outputs/view/{name}.mp4")
 
 
@@ -62,7 +68,7 @@ def main(settings: Settings) -> None:
     check_writable("out", settings.path.parent)
     import envs
 
-    env = envs.make(settings.task, rendering=settings.rendering, size=settings.size)
+    env = envs.make(settings.task, rendering=settings.rendering, size=settings.size, version=settings.version, split=settings.split)
     try:
         record(env, make_policy(settings, env), settings)
     finally:
@@ -81,11 +87,13 @@ def record(env: TaskEnv, policy: Actor, settings: Settings) -> None:
                 video = video or open_files.enter_context(VideoFile(settings.path, height, width, env.control_hz, ENCODING))
                 video.write(picture)
                 pictures += 1
-            print(line(episode, pictures - 1, info), flush=True)
+            print(line(episode, pictures - 1, info) + (f" · “{env.instruction}”" if env.split else ""), flush=True)
 
 
 def make_policy(settings: Settings, env: TaskEnv) -> Actor:
     action_dim, rng = env.action_dim, np.random.default_rng(settings.seed)
+    if settings.policy == "deaf":
+        return DeafExpert(expert_class(settings.task)(noise=settings.noise, rng=rng), settings.task, rng)
     if settings.policy == "expert":
         return expert_class(settings.task, settings.expert)(noise=settings.noise, rng=rng)
     return ZeroPolicy(action_dim) if settings.policy == "zero" else RandomPolicy(action_dim, rng)

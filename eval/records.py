@@ -31,6 +31,8 @@ class Episode(TypedDict):
     multiplied_from: NotRequired[Index | None]
     streams: NotRequired[Name | None]
     perturbation: NotRequired[Name | None]
+    split: NotRequired[Name | None]
+    instruction: NotRequired[Text | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -56,6 +58,7 @@ class About(TypedDict, total=False):
     multiplied_from: Index | None
     streams: Name | None
     perturbation: Name | None
+    split: Name | None
     execute: Index | None
     inference: Name | None
     seed: Index | None

@@ -21,7 +21,8 @@ ROW_KEYS = (
     "task", "version", "policy", "encoder", "checkpoint", "train_seed", "seed", "episode", "init_hash", "success", "failure",
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
-CONDITIONS = ("head", "num_demos", "multiplied_from", "streams", "perturbation")  # rows have those that apply
+SELDOM = ("split",)
+CONDITIONS = ("head", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)  # rows have those that apply, and results those of SELDOM
 
 
 def add_row(folder: str | Path, row: Row) -> None:
@@ -62,6 +63,7 @@ def finish(folder: str | Path, about: dict[str, Any], episodes: Iterable[int]) -
 def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
     """The value of `results.json`: who was evaluated, the score, then versions and the command."""
     head = {key: about.get(key) for key in ("task", "policy", "encoder", "checkpoint", "sha256", "train_seed", *CONDITIONS, "execute", "seed")}
+    head = {key: value for key, value in head.items() if value is not None or key not in SELDOM}
     ways = sorted({row["inference"] for row in rows if row.get("inference")})
     head |= {"inference": ", ".join(ways)} if ways else {}  # earlier versions had one way, plain
     tail = {key: about.get(key) for key in ("versions", "command")}

@@ -24,6 +24,7 @@ def rollout(env: Any, policy: RolloutPolicy, seed: int, episode: int, observers:
         "task": env.task, "version": env.task_version, "seed": seed, "episode": episode, "init_hash": info["init_hash"],
         "target_xy_m": _start_xy(info),
     }  # fmt: skip
+    row |= {"instruction": obs["instruction"]} if env.split else {}  # where it is another one in each episode
     for observer in observers:
         observer.begin(env, policy, obs, info, row)
 

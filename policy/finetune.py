@@ -45,6 +45,8 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
     if demos.attrs["task"] != settings.task:
         known = demos.attrs["task"]
         raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
+    if settings.version is not None and str(settings.version) != demos.attrs["task_version"]:
+        raise BadInput(f"version={settings.version}: demos={settings.demos} were recorded in version {demos.attrs['task_version']} of {settings.task}")
     if settings.encoder not in FROM_SCRATCH and settings.streams != "random":
         from policy.storage.stored import default_streams, read_streams
 

@@ -11,6 +11,7 @@ from policy.inference import EXPORTED, INFERENCES, check_inference
 from whatwhere.kinds import Checked, OneOf, Range, Text
 
 TaskName = Annotated[str, Text("the name of a task", 200)]
+Version = Annotated[int, Range(0, 1000)]  # of a task
 Encoder = Annotated[str, OneOf(ENCODERS)]
 Head = Annotated[str, OneOf(HEADS)]
 Fusion = Annotated[str, OneOf(FUSIONS)]

@@ -43,8 +43,7 @@ class Recorder:
         self.settings, self.expert_class = settings, expert_class(settings.task, settings.expert)
         if settings.slips and "slips" not in inspect.signature(self.expert_class).parameters:
             raise BadInput(f"slips={settings.slips:g}: expert={settings.expert} cannot slip (see envs.experts.noisy); give slips=0")
-        names = ("rendering", "size", "frame_gap", "horizon")
-        self.env = envs.make(settings.task, **{name: getattr(settings, name) for name in names})
+        self.env = envs.make(settings.task, **settings.environment)
         if settings.slips and settings.horizon is None:
             self.env.horizon *= SLIP_PATIENCE
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+from envs.catalogue import check_version, told_version
 from envs.experts import check_expert
-from envs.options import Expert, FramesApart, Horizon, Noise, Pixels, Rendering, Task
+from envs.language.things import SPLITS
+from envs.options import Expert, FramesApart, Horizon, Noise, Pixels, Rendering, Split, Task, Version
 from envs.seeds import DEMONSTRATIONS, DEVELOPMENT
 from envs.teleop import DEVICES
 from whatwhere.errors import BadInput
@@ -40,6 +42,8 @@ class Settings:
     out: OutputFolder | None
     commands: InputPath | None = None
     expert: Expert | None = None
+    version: Version = 0
+    split: Split | None = None
     idle: Annotated[int, Range(1, 100_000)] | None = 10
     recover: Annotated[str, OneOf(RECOVER)] = "ask"
     view: Annotated[int, Range(32, 480)] = 256
@@ -50,13 +54,20 @@ class Settings:
     def __post_init__(self) -> None:
         if self.source == "expert":
             check_expert(self.task, self.expert)
+        check_version(self.task, self.version, self.split)
         check_seed(self.seed, self.development)
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Arguments of `envs.make`, beside the task."""
+        return {name: getattr(self, name) for name in ("rendering", "size", "frame_gap", "horizon", "version", "split")}
 
     @property
     def folder(self) -> Path:
         noise = f"-noise{self.noise:g}-slips{self.slips:g}" if self.source == "expert" else ""
         rarely = (f"-gap{self.frame_gap}" if self.frame_gap != 4 else "") + (f"-horizon{self.horizon}" if self.horizon else "")
-        return Path(self.out or f"data/{path_name(self.task)}/{self.source}-seed{self.seed}{noise}-{self.rendering}{self.size}{rarely}")
+        task = "-".join(filter(None, (path_name(self.task), told_version(self.version, self.split))))
+        return Path(self.out or f"data/{task}/{self.source}-seed{self.seed}{noise}-{self.rendering}{self.size}{rarely}")
 
     def content(self) -> dict[str, Any]:
         """What the files depend on: all that must be the same for a run to continue in a folder."""
@@ -64,7 +75,8 @@ class Settings:
         if self.source != "expert":
             names = [name for name in names if name not in ("noise", "slips")]  # people bring their own
         names += ["expert"] if self.expert is not None else []
-        return {"kind": "demonstrations"} | {name: getattr(self, name) for name in names} | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+        named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}
+        return {"kind": "demonstrations"} | {name: getattr(self, name) for name in names} | named | {name: stamp()[name] for name in ("mujoco", "robosuite")}
 
 
 def check_seed(seed: int, development: bool) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode, write_episode
 from envs.demos.gather import gather, played_of
 from envs.demos.multiply_settings import Settings
-from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
+from envs.demos.replay import START_KEYS, begin, check_alike, check_named, make_env
 from envs.demos.starts import Starts
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -53,6 +53,8 @@ class Multiplier:
         for number, path in enumerate(paths):
             episode = read_episode(path, frames=False)
             _check_sizes(path, episode, self.env)
+            if self.env.split is not None:
+                begin(self.env, episode)  # shapes are not in the states
             trace = trace_of(self.scene, episode)
             taken.append(Source(number, trace, tuple(holds(trace))))
         self.sources = alike(taken)

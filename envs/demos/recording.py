@@ -29,7 +29,7 @@ def attrs_of(env: TaskEnv, info: dict[str, Any]) -> dict[str, Any]:
         "recorded_actions": "corrective (what the source wanted); executed_actions: what was sent to the simulator, noise included",
         "versions": stamp(),
         "model_file": env.model_xml(),
-    }
+    } | ({"split": env.split} if env.split else {})
 
 
 class Recording:

@@ -65,6 +65,7 @@ class Settings(TypedDict):
     versions: Versions
     env_name: NotRequired[Name | None]
     env_kwargs: NotRequired[Parts | None]
+    split: NotRequired[Name | None]  # envs.language.things.SPLITS, of tasks in version 1
     source: NotRequired[Name | None]
     noise: NotRequired[Finite | None]
     proprio: NotRequired[list[Name] | None]

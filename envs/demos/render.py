@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode, write_episode
-from envs.demos.replay import START_KEYS, check_alike, check_named, make_env
+from envs.demos.replay import START_KEYS, begin, check_alike, check_named, make_env
 from envs.options import Names, Pixels, Rendering, Task
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -42,7 +42,7 @@ class Settings:
 
 def draw(env: TaskEnv, episode: Episode) -> Episode:
     """The same episode with the pictures that `env` draws of its states."""
-    env.reset(seed=episode.attrs["seed"] or 0, options={"episode": episode.attrs["episode"] or 0})  # the looks of this start
+    begin(env, episode)  # the looks of this start
     frames = []
     for state in episode.states:
         env.set_state(state)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 
 from envs import check_task
+from envs.catalogue import check_version, recorded_version
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
 from envs.foreign.names import needs_import
 from envs.options import Task
 from whatwhere.command import command
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, about
 from whatwhere.kinds import InputPath, OneOf, Range
 from whatwhere.options import options
 from whatwhere.versions import check_simulator
@@ -22,7 +23,7 @@ from whatwhere.versions import check_simulator
 if TYPE_CHECKING:
     from envs.base import TaskEnv
 
-START_KEYS = ("task", "task_version", "horizon", "frame_gap")
+START_KEYS = ("task", "task_version", "split", "horizon", "frame_gap")
 
 
 @options
@@ -52,12 +53,20 @@ class Outcome:
         return None if self.success else "does not succeed"
 
 
+def begin(env: TaskEnv, episode: Episode) -> dict[str, Any]:
+    """Resets `env` to the start of `episode`, or, where it names none, to any start; returns the info. Raises BadInput where looks depend on it."""
+    seed, number = episode.attrs["seed"], episode.attrs["episode"]
+    if env.split is not None and (seed is None or number is None):
+        raise BadInput(f"the demonstration names no seed and episode: what lies there in version {env.task_version} of {env.task} is not known without them")
+    return env.reset(seed=seed or 0, options={"episode": number or 0})[1]
+
+
 def replay(env: TaskEnv, episode: Episode, start: str = "seed") -> Outcome:
     """Plays the executed actions of `episode` in `env`, drawing nothing that is not needed. `start` "seed" or "state". Raises BadInput."""
     seed, number = episode.attrs["seed"], episode.attrs["episode"]
     if start == "seed" and (seed is None or number is None):
         raise BadInput("start=seed: the demonstration names no seed and episode; use start=state")
-    _, info = env.reset(seed=seed or 0, options={"episode": number or 0})
+    info = begin(env, episode)
     if start == "state":
         env.set_state(episode.states[0])
     states = [env.get_state()]
@@ -104,7 +113,9 @@ def make_env(attrs: dict[str, Any], path: Path, **changes: Any) -> TaskEnv:
     settings: dict[str, Any] = (
         {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | {"origin": attrs.get("origin")} | changes
     )
-    env = envs.make(attrs["task"], **settings)
+    with about(str(path)):
+        check_version(attrs["task"], **recorded_version(attrs))
+    env = envs.make(attrs["task"], **recorded_version(attrs), **settings)
     if env.task_version != attrs["task_version"]:
         raise BadInput(f"{path}: task_version={attrs['task_version']}, now it is {env.task_version}: another task")
     return env
@@ -133,8 +144,8 @@ def check_alike(paths: list[Path], headers: list[dict[str, Any]], keys: tuple[st
     """Raises BadInput if the demonstrations of a folder do not have these settings in common."""
     for path, header in zip(paths, headers, strict=True):
         for key in keys:
-            if header[key] != headers[0][key]:
-                raise BadInput(f"{path}: {key}={header[key]}, but {paths[0].name} has {headers[0][key]}: do not mix them in one folder")
+            if header.get(key) != headers[0].get(key):
+                raise BadInput(f"{path}: {key}={header.get(key)}, but {paths[0].name} has {headers[0].get(key)}: do not mix them in one folder")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from envs.experts.baselines import RandomPolicy, ZeroPolicy
+from envs.experts.deaf import DeafExpert
 from envs.experts.navigate_to import NavigateToExpert
 from envs.experts.pick_at_xy import PickAtXYExpert
 from envs.experts.place_left_of import PlaceLeftOfExpert
@@ -15,7 +16,7 @@ from envs.experts.stack_centered import StackCenteredExpert
 from envs.foreign.names import check_place, imported
 from whatwhere.errors import BadInput
 
-__all__ = ["EXPERTS", "Expert", "RandomPolicy", "ZeroPolicy", "check_expert", "expert_class"]
+__all__ = ["EXPERTS", "DeafExpert", "Expert", "RandomPolicy", "ZeroPolicy", "check_deaf", "check_expert", "expert_class"]
 
 
 class Expert(Protocol):
@@ -47,6 +48,12 @@ def check_expert(task: str, expert: str | None) -> None:
         check_place(expert, "expert")
     elif task not in EXPERTS:
         raise BadInput(f"expert: none here for task={task}; give expert=module:Class (docs/own_task.md)")
+
+
+def check_deaf(policy: str, version: int) -> None:
+    """Raises BadInput for a policy that hears nothing where nothing is said that decides."""
+    if policy == "deaf" and not version:
+        raise BadInput("policy=deaf: takes things at random that an instruction does not name; version 0 of a task has one instruction; add version=1")
 
 
 def expert_class(task: str, expert: str | None = None) -> Callable[..., Expert]:

@@ -36,8 +36,7 @@ def teleoperate(settings: Settings, starts: Starts, device: Device) -> None:
     import envs
     from envs.teleop.session import Session
 
-    names = ("rendering", "size", "frame_gap", "horizon")
-    env = envs.make(settings.task, **{name: getattr(settings, name) for name in names})
+    env = envs.make(settings.task, **settings.environment)
     try:
         if settings.horizon is None:
             env.horizon *= PATIENCE

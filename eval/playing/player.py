@@ -26,7 +26,7 @@ class Player:
     """One evaluation. Calling it makes environment and policy (once in each worker) and yields `play(episode, tell) -> row`."""
 
     task: str
-    policy: str  # learned, expert, random or zero
+    policy: str  # one of eval.playing.policies.POLICIES
     seed: int
     device: str = "cpu"
     folder: str = ""  # of the checkpoint
@@ -45,6 +45,8 @@ class Player:
     trained_on: frozenset[str] = frozenset()  # hashes of the starts that are refused
     rendering: str = "fast"
     perturbation: str | None = None
+    version: int = 0  # of the task
+    split: str | None = None  # which things and sentences there are, in version 1
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
@@ -65,7 +67,7 @@ class Player:
         import envs
 
         options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
-        env = envs.make(self.task, **options, perturbation=self.perturbation, origin=self.origin)
+        env = envs.make(self.task, **options, perturbation=self.perturbation, version=self.version, split=self.split, origin=self.origin)
         try:
             yield self._play(env, policy)
         finally:

@@ -10,7 +10,7 @@ import numpy as np
 
 from whatwhere.errors import choose
 
-POLICIES = ("learned", "expert", "random", "zero")
+POLICIES = ("learned", "expert", "random", "zero", "deaf")
 
 
 class RolloutPolicy(Protocol):
@@ -61,6 +61,14 @@ class Expert:
         return None
 
 
+class Deaf(Expert):
+    """A scripted expert that does not hear the instruction: each episode's things are drawn from seed and episode."""
+
+    def reset(self, seed: int, episode: int) -> None:
+        self.expert.rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, episode])))
+        super().reset(seed, episode)
+
+
 class Blind:
     """A policy that sees nothing (`random`, `zero`), asked for a chunk at a time, so that nothing is drawn for it in between."""
 
@@ -86,11 +94,12 @@ def learned(checkpoint: str, device: str, execute: int | None = None, inference:
 
 
 def scripted(policy: str, task: str, action_dim: int, expert: str | None = None) -> RolloutPolicy:
-    """`expert` (module:Class, or the task's own), `random` or `zero` for a task whose actions have `action_dim` numbers. Raises BadInput for another name."""
-    from envs.experts import RandomPolicy, ZeroPolicy, expert_class
+    """`expert` (module:Class, or the task's own), `deaf`, `random` or `zero`, for actions of `action_dim` numbers. Raises BadInput for another name."""
+    from envs.experts import DeafExpert, RandomPolicy, ZeroPolicy, expert_class
 
     choices: dict[str, Callable[[], RolloutPolicy]] = {
         "expert": lambda: Expert(expert_class(task, expert)()),
+        "deaf": lambda: Deaf(DeafExpert(expert_class(task)(), task, np.random.default_rng(0))),
         "random": lambda: Blind(lambda rng: RandomPolicy(action_dim, rng)),
         "zero": lambda: Blind(lambda rng: ZeroPolicy(action_dim)),
     }

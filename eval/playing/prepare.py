@@ -29,7 +29,7 @@ def prepare(settings: Settings) -> Player:
     if settings.policy == "learned":
         player = _learned(settings, common)
     else:
-        player = Player(**common, rendering=settings.rendering or "fast", size=settings.size or 96)
+        player = Player(**common, **_version(settings, {}), rendering=settings.rendering or "fast", size=settings.size or 96)
     return replace(player, out=settings.out or default_out(settings, player))
 
 
@@ -37,12 +37,17 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     from policy.heads import UNNAMED
     from policy.storage.stored import find, verify
 
-    name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER)
+    name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER, settings.version)
     stored = verify(name)
     config = stored.policy
     training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
     _check_fit(settings, name, stored, config)
+    version = training.get("task_version")
+    if settings.version is not None and version not in (None, str(settings.version)) and "version" not in allow:
+        raise BadInput(
+            f"version={settings.version}: {name} was trained on version {version} of {settings.task}; leave it out, or add allow=[version] to try it on another"
+        )
     origin = _origin(name, training)
     rendering = training.get("rendering", "fast")
     if settings.rendering not in (None, rendering) and "rendering" not in allow:
@@ -66,14 +71,25 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         num_demos=training.get("num_demos"),
         multiplied_from=training.get("multiplied_from"),
         streams=_streams(training),
-        task_version=training.get("task_version"),
+        task_version=None if "version" in allow else version,
         trained_on=hashes,
         rendering=settings.rendering or rendering,
         size=config.size,
         frame_gap=config.frame_gap,
         cameras=config.cameras,
         origin=origin,
+        **_version(settings, training | {"task": settings.task}),
     )
+
+
+def _version(settings: Settings, trained: Mapping[str, Any]) -> dict[str, Any]:
+    """The version of the task that is asked for, or the policy's, and the split."""
+    from envs.catalogue import check_version, recorded_version
+    from envs.language.things import SPLITS
+
+    version: int = recorded_version(trained).get("version", 0) if settings.version is None else settings.version
+    check_version(settings.task, version, settings.split)
+    return {"version": version, "split": (settings.split or SPLITS[0]) if version else None}
 
 
 def _exported(settings: Settings, stored: Stored) -> str | None:
@@ -133,12 +149,15 @@ def _check_starts(settings: Settings, name: str, training: Mapping[str, Any]) ->
 
 def default_out(settings: Settings, player: Player) -> str:
     """outputs/eval/<made of the settings>: the same command comes back to the same folder, another one goes elsewhere."""
+    from envs.catalogue import told_version
+
     parts = [path_name(player.task), player.encoder or path_name(player.expert or player.policy)]
     parts += [player.sha256[:8]] if player.sha256 is not None else []
     parts += [f"seed{player.seed}", f"n{settings.episodes}"]
     parts += [f"from{settings.first}"] if settings.first else []
     parts += [f"execute{settings.execute}"] if settings.execute is not None else []
     parts += [player.perturbation] if player.perturbation is not None else []
+    parts += [told] if (told := told_version(player.version, player.split)) else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
     parts += [path_name(player.exported or player.inference)] if settings.inference != "auto" else []
@@ -150,5 +169,6 @@ def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
     named = {name: getattr(player, name) for name in ("expert", "perturbation", "origin") if getattr(player, name) is not None}
+    named |= {"version": player.version, "split": player.split} if player.version else {}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

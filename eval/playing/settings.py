@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from eval.options import Expert, Perturbation, Pixels, Rendering, Task
+from eval.options import Expert, Perturbation, Pixels, Rendering, Split, Task, Version
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
@@ -13,7 +13,7 @@ from whatwhere.errors import BadInput
 from whatwhere.kinds import InputPath, OneOf, OutputFolder, Processes, Range, Seed
 from whatwhere.options import options
 
-ALLOWED = ("rendering", TRAINING_START)
+ALLOWED = ("rendering", "version", TRAINING_START)
 
 
 @options
@@ -40,12 +40,22 @@ class Settings:
     allow: list[Annotated[str, OneOf(ALLOWED)]] | None
     expert: Expert | None = None
     inference: Inference = "auto"
+    version: Version | None = None
+    split: Split | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
             from envs.experts import check_expert
 
             check_expert(self.task, self.expert)
+        if self.policy != "learned" or self.version is not None:
+            from envs.catalogue import check_version
+
+            check_version(self.task, self.version or 0, self.split)
+        if self.policy == "deaf":
+            from envs.experts import check_deaf
+
+            check_deaf(self.policy, self.version or 0)
         if self.policy != "learned" and self.checkpoint is not None:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
         if self.policy != "learned" and self.execute is not None:

@@ -66,8 +66,8 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     columns: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.results.get("num_demos"):
-            perturbation = entry.results.get("perturbation")
-            columns.setdefault(f"{entry.task} · {perturbation}" if perturbation else entry.task, []).append(entry)
+            title = " · ".join(filter(None, (entry.task, entry.results.get("split"), entry.results.get("perturbation"))))
+            columns.setdefault(title, []).append(entry)
     return {title: column for title, column in columns.items() if len({entry.results["num_demos"] for entry in column}) > 1}
 
 

@@ -37,9 +37,11 @@ class Entry:
         return str(self.results["task"])
 
     @property
-    def group(self) -> tuple[str, str, int, int]:
-        """What entries that are tested against each other have in common: task, perturbation, number of demonstrations, and of how many those were made."""
-        return self.task, self.results.get("perturbation") or "", self.results.get("num_demos") or 0, self.results.get("multiplied_from") or 0
+    def group(self) -> tuple[str, str, str, int, int]:
+        """What entries that are tested against each other have in common: task, split, perturbation, number of demonstrations, of how many those were made."""
+        results = self.results
+        told = str(results.get("split") or ""), str(results.get("perturbation") or "")
+        return self.task, *told, results.get("num_demos") or 0, results.get("multiplied_from") or 0
 
 
 def demos(results: Mapping[str, Any]) -> str:

@@ -72,8 +72,9 @@ COLUMNS: dict[str, Any] = {
 }
 
 LEGEND = {
+    "split": "of version 1 of a task, which things and sentences there are (docs/tasks_named.md); empty: version 0",
     "streams": "the pre-trained vision transformers, by their sha256 (random: never trained)",
     "relation %": "episodes that end with the object on the side that was asked for",
     "stalled %": "episodes in which no joint and no object moved for at least 1 s",
 }
-VARYING = ("perturbation", "demos", "streams", "train seed")
+VARYING = ("split", "perturbation", "demos", "streams", "train seed")

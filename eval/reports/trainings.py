@@ -45,7 +45,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
 def _place(record: dict[str, Any]) -> tuple[Any, ...]:
     """Where a recipe stands in the table."""
     numbers = record["num_demos"] or 0, record["multiplied_from"] or 0
-    return record["task"], record["perturbation"] or "", *numbers, -record["success"], record["policy"], record["streams"] or ""
+    return record["task"], record["split"] or "", record["perturbation"] or "", *numbers, -record["success"], record["policy"], record["streams"] or ""
 
 
 def _is_one_recipe(trained: Sequence[Entry]) -> bool:
@@ -93,6 +93,7 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
 
 WHAT: dict[str, Any] = {  # what a line of either table is about
     "task": lambda r: r["task"],
+    "split": lambda r: r["split"] or "",
     "perturbation": lambda r: r["perturbation"] or "",
     "demos": demos,
     "policy": lambda r: r["policy"],

@@ -53,6 +53,7 @@ class Training(TypedDict, total=False):
     """How a policy was trained: what evaluation asks of it; more is kept."""
 
     task_version: Name | None
+    split: Name  # of version 1 of a task: envs.language.things.SPLITS
     rendering: Name
     num_demos: Index | None
     multiplied_from: Index | None  # how many demonstrations those were made of (envs.demos.multiply); None: they were recorded

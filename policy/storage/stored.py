@@ -73,9 +73,15 @@ def locate(name_or_folder: str | os.PathLike[str]) -> Path:
     )
 
 
-def find(task: str, encoder: str) -> str:
-    """The manifest's checkpoint name for a task and an encoder. Raises BadInput if no manifest has one that is there."""
+def versioned(task: str, version: int | str | None) -> str:
+    """Under what name a manifest keeps the policies of a version of a task: pick_at_xy, pick_at_xy-v1."""
+    return task if version in (None, 0, "0", "unknown") else f"{task}-v{version}"
+
+
+def find(task: str, encoder: str, version: int | None = None) -> str:
+    """The manifest's checkpoint name for a task, a version of it and an encoder. Raises BadInput if no manifest has one that is there."""
     known: set[str] = set()
+    task = versioned(task, version)
     for root in roots():
         if not lexists(root / MANIFEST):
             continue
@@ -195,9 +201,10 @@ def write_manifest(root: str | Path, default_streams: str | None = None) -> Path
             continue
         config = read_config(path.parent)
         task, encoder = config["task"], config["policy"].get("encoder")
+        kept = versioned(task, (config.get("training") or {}).get("task_version"))
         manifest["checkpoints"][name] = {"task": task, "encoder": encoder, "files": files, "streams_sha256": config.get("streams_sha256")}
-        if name == f"{path_name(task)}/{encoder}":
-            manifest["defaults"].setdefault(task, {})[encoder] = name
+        if name == f"{path_name(kept)}/{encoder}":
+            manifest["defaults"].setdefault(kept, {})[encoder] = name
     before = default_streams or (read_manifest(root).get("default_streams") if lexists(root / MANIFEST) else None)
     manifest["default_streams"] = before if before in manifest["streams"] else next(iter(manifest["streams"]), None)
     write_json(root / MANIFEST, manifest)

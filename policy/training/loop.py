@@ -39,7 +39,7 @@ from whatwhere.files import claim, owned
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run
-PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out")  # settings that do not change what is learnt
+PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version")  # settings that do not change what is learnt
 
 
 def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) -> Path:
@@ -274,6 +274,7 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "seconds": round(seconds, 1),
         "demos_digest": demos.digest,
         **({"mirrored": True} if demos.mirrored else {}),
+        **{name: demos.attrs[name] for name in ("split",) if name in demos.attrs},
         **_starts(demos),
     } | _environment(demos)
 

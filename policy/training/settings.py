@@ -19,6 +19,7 @@ from policy.options import (
     Sharing,
     TaskName,
     Threads,
+    Version,
     WeightDecay,
 )
 from whatwhere.files import path_name
@@ -61,6 +62,7 @@ class Settings:
     device: Device
     num_threads: Threads
     save_every: Count
+    version: Version | None = None
 
     @property
     def folder(self) -> Path:

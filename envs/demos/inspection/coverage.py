@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from envs import TASKS
+from envs.catalogue import recorded_version, told_version
 from envs.demos.inspection.summary import Summary
 from envs.seeds import REPORTED
 from whatwhere.files import read_json, write_json
@@ -42,12 +43,12 @@ def coverage(summaries: Sequence[Summary], num_starts: int, cache: Any) -> Cover
     task = settings["task"]
     if task not in TASKS:
         return f"no map: {task} is not one of this package's tasks, so its positions are not known"
-    if len({(s.settings["task"], s.settings["task_version"], len(s.first_state)) for s in summaries}) > 1:
+    if len({(s.settings["task"], s.settings["task_version"], s.settings.get("split"), len(s.first_state)) for s in summaries}) > 1:
         return "no map: more than one task, or version of it"
     check_simulator()
     import envs
 
-    with contextlib.closing(envs.make(task, size=SMALLEST_PICTURE)) as env:
+    with contextlib.closing(envs.make(task, size=SMALLEST_PICTURE, **recorded_version(settings))) as env:
         if env.task_version != settings["task_version"] or len(env.get_state()) != len(summaries[0].first_state):
             return f"no map: recorded with version {settings['task_version']} of {task}, here it is {env.task_version}"
         demos, frames = zip(*(_position(env.set_state(summary.first_state)) for summary in summaries), strict=True)
@@ -56,7 +57,7 @@ def coverage(summaries: Sequence[Summary], num_starts: int, cache: Any) -> Cover
 
 
 def _evaluation_starts(env: Any, count: int, cache: Any) -> np.ndarray:
-    path = cache / f"{env.task}-v{env.task_version}-{stamp()['mujoco']}-{stamp()['robosuite']}.json"
+    path = cache / f"{env.task}-{told_version(int(env.task_version), env.split) or 'v0'}-{stamp()['mujoco']}-{stamp()['robosuite']}.json"
     from whatwhere.schema import Finite
 
     known = read_json(path, list[tuple[Finite, Finite]]) if path.exists() else []

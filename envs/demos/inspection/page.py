@@ -16,7 +16,22 @@ from envs.demos.inspection.summary import Summary
 from whatwhere.counted import counted
 
 SHOWN = 128  # pixels: larger pictures are made smaller
-ABOUT = ("task", "task_version", "env_name", "source", "noise", "rendering", "size", "cameras", "frame_gap", "control_hz", "control", "horizon", "seed")
+ABOUT = (
+    "task",
+    "task_version",
+    "split",
+    "env_name",
+    "source",
+    "noise",
+    "rendering",
+    "size",
+    "cameras",
+    "frame_gap",
+    "control_hz",
+    "control",
+    "horizon",
+    "seed",
+)
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; --mark: #2a78d6; --other: #e07b1a; --bad: #d33; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }

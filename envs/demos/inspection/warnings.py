@@ -15,7 +15,22 @@ from whatwhere.counted import counted
 SPAN_S = 0.5  # spans of less are nothing unusual
 SATURATED = 0.3
 LONG = 3.0  # times the median length
-ALIKE = ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "horizon", "source", "noise", "env_name", "proprio", "control")
+ALIKE = (
+    "task",
+    "task_version",
+    "split",
+    "rendering",
+    "size",
+    "cameras",
+    "frame_gap",
+    "control_hz",
+    "horizon",
+    "source",
+    "noise",
+    "env_name",
+    "proprio",
+    "control",
+)
 
 
 def warnings(summaries: Sequence[Summary]) -> list[str]:

@@ -45,6 +45,7 @@ class Scene:
             raise BadInput(
                 f"{where}: has {'no loose objects' if not self._bodies else 'no fingers'}, so there is nothing that segments of motion could be about"
             )
+        self._is_any_shape = hasattr(simulation, "dress")  # in version 1; the cube's symmetry is the least
         self.symmetry = {name: symmetry_of(self._outline(body)) for body, name in self._bodies.items()}
 
     def moment(self, state: np.ndarray | None = None) -> Moment:
@@ -90,7 +91,7 @@ class Scene:
             mesh = self.model.geom_dataid[geom]
             first, count = self.model.mesh_vertadr[mesh], self.model.mesh_vertnum[mesh]
             return np.asarray(self.model.mesh_vert[first : first + count], float)
-        if kind == mujoco.mjtGeom.mjGEOM_BOX:
+        if kind == mujoco.mjtGeom.mjGEOM_BOX or self._is_any_shape:
             return np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)]) * size
         angles = np.arange(72) * np.pi / 36
         ring, radius = np.stack([np.cos(angles), np.sin(angles)], axis=1), size[0]
