@@ -40,6 +40,7 @@ def main(settings: Settings) -> None:
     check_writable("root", settings.root)
     from policy.config import PolicyConfig, StreamsConfig
     from policy.storage.checkpoint import load, load_fusion, load_streams, save_pretrained, save_streams, write_manifest
+    from policy.storage.stored import versioned
 
     if settings.streams is not None:  # with the record of their pre-training, which a policy's own copy does not have
         streams, record = load_streams(settings.streams)
@@ -52,13 +53,14 @@ def main(settings: Settings) -> None:
     assert settings.checkpoint is not None and settings.results is not None
     loaded = load(settings.checkpoint)
     score = score_of(Path(settings.results) / "results.json", loaded.sha256)
-    folder = Path(settings.root) / path_name(loaded.config["task"]) / (settings.name or _name(loaded.policy.config))
+    training: dict[str, Any] = dict(loaded.config.get("training") or {})
+    folder = Path(settings.root) / path_name(versioned(loaded.config["task"], training.get("task_version"))) / (settings.name or _name(loaded.policy.config))
     save_pretrained(
         loaded.policy,
         folder,
         task=loaded.config["task"],
         normalisation=loaded.normalisation,
-        training=loaded.config.get("training") or {},
+        training=training,
         score=score,
         streams_root=settings.root,
     )

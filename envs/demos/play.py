@@ -8,6 +8,8 @@
       objects_pixel        (clips, frames, 3 objects, 2) column, row in this clip's picture (also when hidden)
       actions              (clips, frames, stride, 7): those executed between this frame and the next
 
+In version 1 of the tasks four objects, and in `index.json` each clip's `things`, what they are in the same order ("red cube"), and its `instruction`.
+
 A take is one start and `frames` frames, seen by each camera of the task; its content is a function of the settings and its number alone.
 """
 
@@ -22,10 +24,12 @@ from zlib import crc32
 
 import numpy as np
 
-from envs.catalogue import TASKS
+from envs.catalogue import TASKS, check_version
 from envs.demos.motions import BASE_SHARES, MOTIONS, SHARES, Expert
 from envs.demos.workers import workers
-from envs.options import FramesApart, Pixels, Rendering
+from envs.language.draws import NUM_THINGS
+from envs.language.things import SPLITS
+from envs.options import FramesApart, Pixels, Rendering, Split, Version
 from envs.seeds import DEMONSTRATIONS
 from whatwhere.arrays import ArrayFile
 from whatwhere.command import command
@@ -59,6 +63,16 @@ class Settings:
     rendering: Rendering
     vary: Share
     num_workers: Processes
+    version: Version = 0
+    split: Split | None = None
+
+    def __post_init__(self) -> None:
+        for task in self.names:
+            check_version(task, self.version, self.split)
+
+    @property
+    def num_objects(self) -> int:
+        return NUM_THINGS if self.version else NUM_OBJECTS
 
     @property
     def names(self) -> list[str]:
@@ -66,7 +80,13 @@ class Settings:
 
     def content(self) -> dict[str, Any]:
         names = ("clips", "frames", "stride", "seed", "size", "rendering", "vary")
-        return {"kind": "play", "tasks": self.names} | {name: getattr(self, name) for name in names} | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+        named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}
+        return (
+            {"kind": "play", "tasks": self.names}
+            | {name: getattr(self, name) for name in names}
+            | named
+            | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+        )
 
     def arrays(self) -> dict[str, tuple[tuple[int, ...], type]]:
         """{file without .npy: (shape, type)}."""
@@ -74,8 +94,8 @@ class Settings:
         return {
             "frames": ((*one, self.size, self.size, 3), np.uint8),
             "labels/gripper_pos_world": ((*one, 3), np.float32),
-            "labels/objects_pos_world": ((*one, NUM_OBJECTS, 3), np.float32),
-            "labels/objects_pixel": ((*one, NUM_OBJECTS, 2), np.float32),
+            "labels/objects_pos_world": ((*one, self.num_objects, 3), np.float32),
+            "labels/objects_pixel": ((*one, self.num_objects, 2), np.float32),
             "labels/actions": ((*one, self.stride, NUM_ACTIONS), np.float32),
         }
 
@@ -114,6 +134,7 @@ class Player:
         for array in self.arrays.values():
             array.sync()
         row = {"take": take, "task": task, "motion": motion, "varied": varied}
+        row |= {"things": list(map(str, env.simulation.draw.things)), "instruction": env.instruction} if env.split else {}
         return row | {"cameras": list(env.cameras), "first_clip": first, "init_hash": info["init_hash"]}
 
     def _stage(self, task: str) -> tuple[TaskEnv, Any]:
@@ -122,7 +143,15 @@ class Player:
             from envs.looks import Looks
 
             settings = self.settings
-            env = envs.make(task, rendering=settings.rendering, size=settings.size, frame_gap=settings.stride, horizon=1_000_000)
+            env = envs.make(
+                task,
+                rendering=settings.rendering,
+                size=settings.size,
+                frame_gap=settings.stride,
+                horizon=1_000_000,
+                version=settings.version,
+                split=settings.split,
+            )
             self.stages[task] = env, Looks(env.simulation.sim.model._model)
         return self.stages[task]
 
@@ -183,16 +212,17 @@ def with_falling_object(env: TaskEnv, rng: np.random.Generator) -> np.ndarray:
 def labels(env: TaskEnv, info: dict[str, Any]) -> dict[str, np.ndarray]:
     """Where gripper and objects are, for each camera: {name: (cameras, …)}."""
     things = sorted(key for key in info if key.startswith("privileged/") and key.endswith("_pos_world") and key not in NO_OBJECTS)
-    things.sort(key=lambda name: name != "privileged/target_pos_world")
-    objects = np.full((NUM_OBJECTS, 3), np.nan, np.float32)
-    for index, name in enumerate(things[:NUM_OBJECTS]):
+    things.sort(key=lambda name: (name != "privileged/target_pos_world", env.split is not None and name != "privileged/reference_pos_world"))
+    num_objects = NUM_THINGS if env.split else NUM_OBJECTS
+    objects = np.full((num_objects, 3), np.nan, np.float32)
+    for index, name in enumerate(things[:num_objects]):
         objects[index, : len(info[name])] = info[name]
     gripper = np.asarray(info.get("privileged/gripper_pos_world", np.full(3, np.nan)), np.float32)
     pixels = np.stack([env.project(camera, objects.astype(np.float64), env.size, env.size) for camera in env.cameras])
     count = len(env.cameras)
     return {
         "labels/gripper_pos_world": np.broadcast_to(gripper, (count, 3)),
-        "labels/objects_pos_world": np.broadcast_to(objects, (count, NUM_OBJECTS, 3)),
+        "labels/objects_pos_world": np.broadcast_to(objects, (count, num_objects, 3)),
         "labels/objects_pixel": pixels.astype(np.float32),
     }
 
@@ -268,7 +298,7 @@ def finish(settings: Settings, folder: Path) -> None:
     clips = []
     for take in sorted(rows):
         row = rows[take]
-        common = {name: row[name] for name in ("take", "task", "motion", "varied", "init_hash")}
+        common = {name: row[name] for name in ("take", "task", "motion", "varied", "init_hash", "things", "instruction") if name in row}
         clips += [{"clip": row["first_clip"] + i, "camera": camera, **common} for i, camera in enumerate(row["cameras"])]
     for name in settings.arrays():
         if part(folder, name).exists():

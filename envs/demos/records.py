@@ -150,6 +150,8 @@ class Take(TypedDict):
     cameras: list[Camera]
     first_clip: Index
     init_hash: Name
+    things: NotRequired[Annotated[list[Name], Meta(max_length=100)]]  # in version 1 of a task: what the objects are
+    instruction: NotRequired[Text]
 
 
 class OwnRow(TypedDict):

@@ -81,7 +81,7 @@ def versioned(task: str, version: int | str | None) -> str:
 def find(task: str, encoder: str, version: int | None = None) -> str:
     """The manifest's checkpoint name for a task, a version of it and an encoder. Raises BadInput if no manifest has one that is there."""
     known: set[str] = set()
-    task = versioned(task, version)
+    wanted, task = f"task={task}" + (f" version={version}" if version else ""), versioned(task, version)
     for root in roots():
         if not lexists(root / MANIFEST):
             continue
@@ -92,7 +92,7 @@ def find(task: str, encoder: str, version: int | None = None) -> str:
                     if (one_task, one_encoder) == (task, encoder):
                         return name
     there = ", ".join(sorted(known)) or "none"
-    raise BadInput(f"checkpoint: none here for task={task} encoder={encoder}; there are: {there}; give checkpoint=FOLDER or train one with policy.finetune")
+    raise BadInput(f"checkpoint: none here for {wanted} encoder={encoder}; there are: {there}; give checkpoint=FOLDER or train one with policy.finetune")
 
 
 def default_streams() -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 
 import gymnasium
@@ -124,17 +125,16 @@ def test_a_ball_that_is_pushed_comes_to_rest(env: TaskEnv) -> None:
 @each_task
 def test_the_xml_shows_the_start(env: TaskEnv) -> None:
     start(env, 1)
-    xml = env.model_xml()
-    import re
-
-    for name, thing in zip(["target_main" if env.task in TABLE else "target_pad"], env.simulation.draw.things[:1], strict=True):
-        body = xml[xml.index(f'<body name="{name}"') :]
-        geoms = re.findall(r"<geom [^>]*>", body[: body.index("</body>")])
-        assert any(
-            f'rgba="{" ".join(f"{value:g}" for value in thing.rgba)}' in " ".join(geom.split()).replace(".0 ", " ").replace('.0"', '"') for geom in geoms
-        ) or (env.task == "navigate_to")
-        if env.task in TABLE:
-            assert all(f'type="{"box" if thing.shape == "cube" else "sphere" if thing.shape == "ball" else "cylinder"}"' in geom for geom in geoms)
+    root, model = ET.fromstring(env.model_xml()), env._model
+    names = [cube.name + "_main" for cube in env.simulation.own_cubes] if env.task in TABLE else list(env.simulation.pads)
+    for name in names:
+        geoms = root.findall(f".//body[@name='{name}']/geom")
+        assert len(geoms) == 2
+        for geom in geoms:
+            index = model.geom(geom.get("name", "")).id
+            assert geom.get("type") == {2: "sphere", 5: "cylinder", 6: "box"}[int(model.geom_type[index])]
+            if model.geom_group[index] == 1:
+                np.testing.assert_allclose(np.array(geom.get("rgba", "").split(), float), model.geom_rgba[index], rtol=1e-6)
 
 
 @pytest.mark.parametrize("env", ["pick_at_xy", "navigate_to"], indirect=True)
