@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from policy.export.record import verified
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
-from policy.language import bag_of_words
 from policy.model import Policy
 from policy.noise import drawn
 from policy.shapes import Prediction
@@ -87,6 +86,7 @@ class Agent:
         if not all(isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0 for number in numbers):
             raise BadInput(f"seed={shown(seed)}: must be one or more whole numbers from 0")
         self._seed, self._queries = [int(number) for number in numbers], 0
+        self._told: tuple[str, NDArray[Any]] | None = None  # the instruction, and what it is to the policy
         self._chunks: list[NDArray[np.float32]] = []  # what is left of earlier chunks, from the present step on, oldest first
         self._last: Prediction | None = None
 
@@ -97,7 +97,9 @@ class Agent:
         Raises BadInput if the observation is not what the policy was trained on.
         """
         self.check(obs)
-        self._last = self._ask(obs["frames"], np.asarray(obs["proprio"], np.float32), bag_of_words(obs["instruction"]).numpy(), self.noise())
+        if self._told is None or self._told[0] != obs["instruction"]:  # else it was read in this episode
+            self._told = obs["instruction"], self.policy.language.code(obs["instruction"]).numpy()
+        self._last = self._ask(obs["frames"], np.asarray(obs["proprio"], np.float32), self._told[1], self.noise())
         self._queries += 1
         return np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
 

@@ -10,6 +10,8 @@ from typing import Any
 from policy.encoders import ENCODERS, FROM_SCRATCH
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
 from policy.heads import EARLIER_NAMES, HEADS
+from policy.joins import JOINS, UNNAMED_JOIN
+from policy.language import LANGUAGES, UNNAMED_LANGUAGE
 from whatwhere.errors import BadInput, choose, shown
 
 MOST_CAMERAS = 16
@@ -20,6 +22,7 @@ MOST = {  # of what a file may ask for, so that none asks for hours or for all m
 }  # fmt: skip
 
 
+ADDED = ("language", "join")  # settings that files of earlier versions do not have
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
 
@@ -69,13 +72,15 @@ class PolicyConfig:
     execute: int = 1  # of these executed before the next query; asking at every step was best on development starts (docs/lab.md)
     action_dim: int = 7
     proprio_dim: int = 9
-    task_dim: int = 16  # task embedding that reaches the head
+    task_dim: int = 16  # numbers of a word, and of the whole instruction, which reach the head
     keypoints: int = 32  # a camera
     head_parameters: int = 600_000  # of reader and head; the head's hidden width is chosen for them, so that tables compare what is of one size
     m_dropout: float = 0.0  # share of training samples that see no change
     proprio_dropout: float = 0.0  # share of proprio's numbers that training hides, each by itself
     frozen_streams: bool = True
     streams: StreamsConfig = field(default_factory=StreamsConfig)
+    language: str = UNNAMED_LANGUAGE
+    join: str = UNNAMED_JOIN
 
     def __post_init__(self) -> None:
         choose("encoder", self.encoder, ENCODERS)
@@ -83,6 +88,8 @@ class PolicyConfig:
         choose("cls_fusion", self.cls_fusion, CLS_FUSIONS)
         choose("sharing", self.sharing, SHARINGS)
         choose("head", self.head, HEADS)
+        choose("language", self.language, LANGUAGES)
+        choose("join", self.join, JOINS)
         choose("change", self.change, ("past", "future"))
         if self.sharing == "shared" and self.cls_fusion != self.fusion:
             raise BadInput(f"cls_fusion={self.cls_fusion}: sharing=shared has one module for CLS and patches; set cls_fusion={self.fusion} too")
@@ -111,8 +118,11 @@ class PolicyConfig:
         return self.encoder not in FROM_SCRATCH
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Plain JSON values; of what was added later only what is not as it was before, so that files of earlier versions stay as they are."""
         values = dataclasses.asdict(self)
+        for name in ADDED:
+            if values[name] == getattr(PolicyConfig, name):
+                del values[name]
         return values | {"cameras": list(self.cameras), "binary": [list(row) for row in self.binary]}
 
     @staticmethod

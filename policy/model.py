@@ -1,8 +1,9 @@
 """The whole way from frames to actions. Read this first.
 
 frames ─► M and P channels ─► two streams ─► encoder (fusion, aggregation) ─► reader ─► head ─► chunk of actions
-                 └────────── (CNN encoders) ────────┘                          ▲         ▲
-proprio, instruction ──────────────────────────────────────────────────────────┘         │
+                 └────────── (CNN encoders) ────────┘               ▲          ▲         ▲
+instruction ─► words, which join them ──────────────────────────────┴──────────┤         │
+proprio ───────────────────────────────────────────────────────────────────────┘         │
 noise, for heads that draw ──────────────────────────────────────────────────────────────┘
 """
 
@@ -20,9 +21,11 @@ from policy.config import PolicyConfig
 from policy.encoders import ENCODERS
 from policy.heads import HEADS
 from policy.heads.decoder import Decoder, count
-from policy.heads.reader import Reader
-from policy.language import TaskEmbedding
-from policy.shapes import Channels, Prediction, Reading, StreamTokens
+from policy.heads.reader import WIDTH, Reader
+from policy.joins import JOINS
+from policy.joins.join import Join, Sizes
+from policy.language import LANGUAGES
+from policy.shapes import Channels, Prediction, Reading, StreamTokens, Words
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput, about
 from whatwhere.named import named
@@ -31,12 +34,15 @@ from whatwhere.named import named
 class Policy(nn.Module):
     """Frames, proprio (normalised) and instruction → a chunk of actions (normalised). Built by `build`."""
 
-    def __init__(self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, reader: Reader, head: Decoder) -> None:
+    def __init__(
+        self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, joins: list[Join], reader: Reader, head: Decoder
+    ) -> None:
         super().__init__()
         self.config = config
         self.streams = streams
         self.encoder = encoder
-        self.language = TaskEmbedding(config.task_dim)
+        self.language = named("language", config.language, LANGUAGES)(config)
+        self.joins = nn.ModuleList(joins)
         self.reader = reader
         self.head = head
         if self.streams is not None and config.frozen_streams:
@@ -48,7 +54,7 @@ class Policy(nn.Module):
         self,
         frames: Shaped[Tensor, "b c 2 h w 3"],
         proprio: Float[Tensor, "b s"],
-        task: Float[Tensor, "b words"],
+        task: Shaped[Tensor, "b ..."] | Words,
         moved: Tensor | None = None,
         noise: Float[Tensor, "b z"] | None = None,
     ) -> Float[Tensor, "b k a"]:
@@ -58,11 +64,11 @@ class Policy(nn.Module):
         self,
         frames: Shaped[Tensor, "b c 2 h w 3"],
         proprio: Float[Tensor, "b s"],
-        task: Float[Tensor, "b words"],
+        task: Shaped[Tensor, "b ..."] | Words,
         moved: Tensor | None = None,
         noise: Float[Tensor, "b z"] | None = None,
     ) -> Prediction:
-        """Actions and where the reader looked. `frames` uint8 or float in [0, 1]; `task` from `policy.language.bag_of_words`.
+        """Actions and where the reader looked. `frames` uint8 or float in [0, 1]; `task`: instructions as `language.code` gives them, or as words already.
 
         `moved` (b, 2): how far to the right and down (x, y in [-1, 1]) what is seen lay before training's random shift, which is to teach that
         things look the same elsewhere, not that they are elsewhere. `noise`: `head.noise` standard normal numbers, where the head draws.
@@ -91,14 +97,23 @@ class Policy(nn.Module):
         tokens = tokens.map(lambda x: x.float())
         return tokens if kept is None else self._without_change(tokens, kept)
 
-    def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor, moved: Tensor | None = None) -> Reading:
+    def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor | Words, moved: Tensor | None = None) -> Reading:
         """What was seen, (b, c, …) → the features that the head decodes."""
+        words = self.words(task)
         tokens = [self.encoder(_camera(seen, i)) for i in range(len(self.config.cameras))]  # Tokens (b, t, d) a camera
         if moved is not None:
             tokens = [camera.moved(moved) for camera in tokens]
-        return self.reader(tokens, proprio, self.language(task))
+        joins: list[Any] = list(self.joins)
+        tokens = [join(camera, words) for join, camera in zip(joins, tokens, strict=True)]
+        return self.reader(tokens, proprio, words.pooled, joins, words)
 
-    def decide(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor, moved: Tensor | None = None, noise: Tensor | None = None) -> Prediction:
+    def words(self, task: Shaped[Tensor, "b ..."] | Words) -> Words:
+        """What instructions say; an agent asks once an episode."""
+        return task if isinstance(task, Words) else self.language(task)
+
+    def decide(
+        self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor | Words, moved: Tensor | None = None, noise: Tensor | None = None
+    ) -> Prediction:
         """What was seen, (b, c, …) → actions. Raises BadInput where the head draws and has no noise to draw from."""
         if self.head.noise and noise is None:
             raise BadInput(f"noise: missing; head={self.config.head} needs {self.head.noise} standard normal numbers for each answer")
@@ -109,7 +124,7 @@ class Policy(nn.Module):
         self,
         tokens: StreamTokens,
         proprio: Float[Tensor, "b s"],
-        task: Float[Tensor, "b words"],
+        task: Shaped[Tensor, "b ..."] | Words,
         moved: Tensor | None = None,
         noise: Float[Tensor, "b z"] | None = None,
     ) -> Float[Tensor, "b k a"]:
@@ -161,21 +176,24 @@ def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Poli
     else:
         streams = None
         encoder = named("encoder", config.encoder, ENCODERS)(config)
+    sizes = Sizes(encoder.dim, encoder.grid, encoder.num_pooled, encoder.num_grids, config.task_dim, WIDTH, config.keypoints)
+    joins = [named("join", config.join, JOINS)(sizes) for _ in config.cameras]
     reader = Reader(
-        dim=encoder.dim,
+        dim=joins[0].dim,
         grid=encoder.grid,
-        num_pooled=encoder.num_pooled,
-        num_grids=encoder.num_grids,
+        num_pooled=joins[0].num_pooled,
+        num_grids=joins[0].num_grids,
         cameras=len(config.cameras),
         proprio_dim=config.proprio_dim,
         task_dim=config.task_dim,
         keypoints=config.keypoints,
         proprio_dropout=config.proprio_dropout,
+        extra=joins[0].extra,
     )
     taken = count(reader)
     with about(f"head_parameters={config.head_parameters}: too few; {config.keypoints} keypoints on {len(config.cameras)} cameras take {taken}"):
         head = named("head", config.head, HEADS)(reader.dim, config.chunk, config.action_dim, config.head_parameters - taken, binary=config.binary)
-    return Policy(config, streams, encoder, reader, head)
+    return Policy(config, streams, encoder, joins, reader, head)
 
 
 def build_streams(config: PolicyConfig) -> TwoStreamEncoder:

@@ -6,9 +6,10 @@
 | c      | cameras                         | k      | steps of an action chunk |
 | h, w   | pixel rows and columns          | a      | numbers of an action     |
 | n      | patches (N) of one stream       | s      | numbers of proprio       |
-| t      | tokens that reach the head      | e      | task embedding           |
+| t      | tokens that reach the head      | e      | numbers of a word        |
 | g      | tokens without a place          | q      | keypoints (queries)      |
 | f      | features that a head decodes    | z      | noise of an answer       |
+| l      | words of an instruction         |        |                          |
 
 A `*b` means any number of leading axes, usually (b), (b c) or the two flattened to (b·c).
 """
@@ -19,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 
@@ -69,6 +70,15 @@ class Tokens:
     def placed(self) -> Tensor:
         """(*b, n, d): the tokens with a place, in the order of `positions`."""
         return self.values[..., self.values.shape[-2] - self.positions.shape[-2] :, :]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What an instruction says: word by word, which of the l words there are (the others are padding), and as a whole."""
+
+    embeddings: Float[Tensor, "b l e"]
+    mask: Bool[Tensor, "b l"]
+    pooled: Float[Tensor, "b e"]
 
 
 @dataclass(frozen=True)

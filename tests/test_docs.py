@@ -104,7 +104,7 @@ def test_the_encoder_of_the_guide_works(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
     from policy.config import PolicyConfig
     from policy.encoders import ENCODERS
-    from policy.language import bag_of_words
+    from policy.language.bag import bag_of_words
     from policy.model import build
 
     install(monkeypatch, tmp_path, "guide_encoder", code("docs/adding.md", "class MaxLate"))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from policy.export import INPUTS, OUTPUTS
 from policy.export.numbers import CONTROL_HZ, NUMBERS, numbers
-from policy.language import HOW, WORDS, bag_of_words
 from whatwhere.versions import installed, stamp
 
 if TYPE_CHECKING:
@@ -28,8 +27,9 @@ def about(loaded: Checkpoint, checkpoint: str, outputs: list[list[int]], needs: 
         "meaning": f"for each camera the picture {config.frame_gap} control steps ago and the present one, 0 to 255; the first picture twice at the start",
     }
     proprio = {"type": "float32", "shape": [1, config.proprio_dim], "numbers": numbers(task, "proprio", config.proprio_dim)}
-    words = {"type": "float32", "shape": [1, WORDS], "made_from": "the instruction", "how": HOW}
-    words["example"] = {"instruction": EXAMPLE, "value": bag_of_words(EXAMPLE).tolist()}
+    language, example = loaded.policy.language, loaded.policy.language.code(EXAMPLE)
+    words = {"type": str(example.dtype).removeprefix("torch."), "shape": [1, *language.shape], "made_from": "the instruction", "how": language.how}
+    words["example"] = {"instruction": EXAMPLE, "value": example.tolist()}
     noise = {"type": "float32", "shape": [1, loaded.policy.head.noise], "meaning": "standard normal numbers, drawn anew for every answer"}
     actions = {
         "type": "float32",

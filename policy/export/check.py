@@ -9,7 +9,6 @@ import numpy as np
 
 from policy.agent import Agent
 from policy.config import PolicyConfig
-from policy.language import bag_of_words
 from policy.training.dataset import Demos
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
@@ -40,7 +39,7 @@ def recorded_observations(demos: Demos, config: PolicyConfig, n: int) -> Iterato
         )
     for i in np.linspace(0, len(demos) - 1, n).astype(int):
         frames = np.stack([demos.frames[demos.previous[i]], demos.frames[i]], axis=1)
-        yield {"frames": frames, "proprio": demos.proprio[i], "instruction": demos.instruction}
+        yield {"frames": frames, "proprio": demos.proprio[i], "instruction": demos.instructions[demos.told[i]]}
 
 
 def largest_difference(agent: Agent, run: Callable[..., list[np.ndarray]], observations: Iterable[Observation]) -> float:
@@ -48,7 +47,7 @@ def largest_difference(agent: Agent, run: Callable[..., list[np.ndarray]], obser
     worst = 0.0
     for observation in observations:
         agent.reset()
-        inputs = (observation["frames"], observation["proprio"], bag_of_words(observation["instruction"]).numpy(), agent.noise())
+        inputs = (observation["frames"], observation["proprio"], agent.policy.language.code(observation["instruction"]).numpy(), agent.noise())
         actions = run(*(np.ascontiguousarray(value)[None] for value in inputs if value is not None))[0][0]
         difference = np.abs(actions - agent.act(observation)).max()
         worst = max(worst, float(difference) if np.isfinite(difference) else float("inf"))

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from torch import Tensor, nn
 
-from policy.language import WORDS
 from policy.model import Policy
 from policy.transforms import Affine
 
@@ -29,7 +28,7 @@ class Graph(nn.Module):
             self.register_buffer(f"{name}_scale", torch.from_numpy(normalisation[name].scale))
 
     def forward(
-        self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Float[Tensor, "1 s"], task: Float[Tensor, "1 words"], noise: Float[Tensor, "1 z"] | None = None
+        self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Float[Tensor, "1 s"], task: Shaped[Tensor, "1 ..."], noise: Float[Tensor, "1 z"] | None = None
     ) -> tuple[Tensor, ...]:
         answer = self.policy.predict(frames, (proprio - self.proprio_shift) / self.proprio_scale, task, noise=noise)
         actions = (answer.actions * self.actions_scale + self.actions_shift).clamp(-1.0, 1.0)
@@ -43,7 +42,8 @@ def traced(policy: Policy, normalisation: Mapping[str, Affine]) -> torch.export.
     frames = torch.zeros(1, len(c.cameras), 2, c.size, c.size, 3, dtype=torch.uint8)
     noise = (torch.zeros(1, policy.head.noise),) if policy.head.noise else ()
     with torch.no_grad():
-        return torch.export.export(Graph(policy.cpu(), normalisation).eval(), (frames, torch.zeros(1, c.proprio_dim), torch.zeros(1, WORDS), *noise))
+        task = policy.language.code("")[None]
+        return torch.export.export(Graph(policy.cpu(), normalisation).eval(), (frames, torch.zeros(1, c.proprio_dim), task, *noise))
 
 
 def output_shapes(program: torch.export.ExportedProgram) -> list[list[int]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from policy.shapes import Reading, Tokens
+from policy.joins.join import Join
+from policy.shapes import Reading, Tokens, Words
 
 WIDTH = 128  # of a token inside the reader
 FEATURES = 256  # what a camera contributes at most
@@ -37,9 +39,9 @@ class GridMlp(nn.Module):
 class CameraReader(nn.Module):
     """Tokens of one camera → a vector: expected x, y and attended features of each keypoint, and the pooled tokens' features."""
 
-    def __init__(self, dim: int, grid: tuple[int, int], num_pooled: int, num_grids: int, keypoints: int) -> None:
+    def __init__(self, dim: int, grid: tuple[int, int], num_pooled: int, num_grids: int, keypoints: int, extra: int = 0) -> None:
         super().__init__()
-        self.dim_out = 0
+        self.dim_out = extra
         self.spatial = num_grids > 0
         if num_pooled:
             out = POOLED_FEATURES if self.spatial else FEATURES
@@ -55,20 +57,27 @@ class CameraReader(nn.Module):
             self.values = nn.Linear(WIDTH, value_dim)
             self.dim_out += keypoints * (2 + value_dim)
 
-    def forward(self, tokens: Tokens) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def forward(self, tokens: Tokens, join: Join | None = None, words: Words | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        asked = None
         parts: list[Tensor] = []
         keypoints = attention = None
         if self.spatial:
             x = self.tokens(tokens.placed)  # (b, n, width)
+            if join is not None and words is not None:
+                x, asked = join.on_grid(x, words), join.queries(words)
             with torch.autocast(x.device.type, enabled=False):  # coordinates need fp32: eight bits of bf16 are a third of a pixel
                 x = x.float()
-                scores = self.scores(x) * self.log_sharpness.exp()
+                scores = self.scores(x)
+                if asked is not None:
+                    scores = scores + x @ asked.float().transpose(1, 2) / math.sqrt(WIDTH)
+                scores = scores * self.log_sharpness.exp()
                 attention = scores.softmax(dim=1).transpose(1, 2)  # (b, q, n)
                 keypoints = attention @ tokens.positions  # (b, q, 2)
                 parts += [keypoints.flatten(1), (attention @ self.values(x)).flatten(1)]
         if tokens.pooled.shape[1]:
             parts.append(self.pooled(tokens.pooled.flatten(1)))
-        return torch.cat(parts, dim=-1), keypoints, attention
+        found = torch.cat(parts, dim=-1)
+        return found if join is None or words is None else join.beside(found, words), keypoints, attention
 
 
 class Reader(nn.Module):
@@ -85,15 +94,25 @@ class Reader(nn.Module):
         task_dim: int,
         keypoints: int = 32,
         proprio_dropout: float = 0.0,
+        extra: int = 0,
     ) -> None:
         super().__init__()
         self.proprio_dropout = proprio_dropout
-        self.cameras = nn.ModuleList(CameraReader(dim, grid, num_pooled, num_grids, keypoints) for _ in range(cameras))
+        self.cameras = nn.ModuleList(CameraReader(dim, grid, num_pooled, num_grids, keypoints, extra) for _ in range(cameras))
         self.proprio = nn.Sequential(nn.Linear(proprio_dim, PROPRIO_FEATURES), nn.LayerNorm(PROPRIO_FEATURES), nn.GELU())
         self.dim: int = sum(camera.dim_out for camera in self.cameras) + PROPRIO_FEATURES + task_dim  # type: ignore[misc]
 
-    def forward(self, cameras: list[Tokens], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b e"]) -> Reading:
-        read = [camera(tokens) for camera, tokens in zip(self.cameras, cameras, strict=True)]
+    def forward(
+        self,
+        cameras: list[Tokens],
+        proprio: Float[Tensor, "b s"],
+        task: Float[Tensor, "b e"],
+        joins: Sequence[Join] | None = None,
+        words: Words | None = None,
+    ) -> Reading:
+        """`joins`: one a camera, which take `words` in where places are chosen."""
+        each = joins or [None] * len(cameras)
+        read = [camera(tokens, join, words) for camera, tokens, join in zip(self.cameras, cameras, each, strict=True)]
         if self.training and self.proprio_dropout:  # a hidden number is the mean of all demonstrations
             proprio = proprio * (torch.rand_like(proprio) >= self.proprio_dropout)
         own = self.proprio(proprio)

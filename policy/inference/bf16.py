@@ -15,7 +15,7 @@ from torch import Tensor
 from policy.channels import pair_channels
 from policy.inference.plain import Plain
 from policy.model import Policy
-from policy.shapes import Prediction, StreamTokens
+from policy.shapes import Prediction, StreamTokens, Words
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
 
@@ -40,7 +40,7 @@ class Bf16(Plain):
         with torch.inference_mode():
             self.still = self.m.forward_features(torch.zeros(1, 4, streams.size, streams.size, dtype=torch.bfloat16, device=self.device))  # (1, 1+n, d)
 
-    def predict(self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Tensor, task: Tensor, noise: Tensor | None = None) -> Prediction:
+    def predict(self, frames: UInt8[Tensor, "1 c 2 h w 3"], proprio: Tensor, task: Words, noise: Tensor | None = None) -> Prediction:
         channels = pair_channels(frames, self.policy.config.change)
         moved = (frames[0, :, 0] != frames[0, :, 1]).flatten(1).any(dim=1)  # (c,)
         m = self.still.repeat(len(moved), 1, 1)  # (c, 1+n, d)

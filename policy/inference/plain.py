@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policy.model import Policy
-from policy.shapes import Prediction
+from policy.shapes import Prediction, Words
 from policy.transforms import Affine
 
 
@@ -21,22 +21,26 @@ class Plain:
     def __init__(self, policy: Policy, normalisation: Mapping[str, Affine]) -> None:
         self.policy, self.normalisation = policy, normalisation
         self.device = next(policy.parameters()).device
+        self._read: tuple[NDArray, Words] | None = None
 
     def __call__(
-        self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray[np.float32], noise: NDArray[np.float32] | None = None
+        self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray, noise: NDArray[np.float32] | None = None
     ) -> Prediction:
-        """frames (c, 2, h, w, 3), proprio (s,) and task (words,) as observed → actions (1, k, a) in the world's numbers, not clipped, and where it looked.
+        """frames (c, 2, h, w, 3) and proprio (s,) as observed → actions (1, k, a) in the world's numbers, not clipped, and where it looked.
 
-        noise (z,), where the head draws.
+        task: the instruction as `language.code` gives it; noise (z,), where the head draws. The very array
+        of the query before is not read again as `task`.
         """
         pictures = torch.from_numpy(np.ascontiguousarray(frames))[None].to(self.device)
         own = torch.from_numpy(self.normalisation["proprio"].normalise(proprio))[None].to(self.device)
         with torch.inference_mode():
             drawn = None if noise is None else torch.from_numpy(noise)[None].to(self.device)
-            answer = self.predict(pictures, own, torch.from_numpy(task)[None].to(self.device), drawn)
+            if self._read is None or self._read[0] is not task:
+                self._read = task, self.policy.words(torch.from_numpy(task)[None].to(self.device))
+            answer = self.predict(pictures, own, self._read[1], drawn)
         actions = self.normalisation["actions"].unnormalise(answer.actions.cpu().numpy())
         return replace(answer, actions=torch.from_numpy(actions))
 
-    def predict(self, frames: Tensor, proprio: Tensor, task: Tensor, noise: Tensor | None = None) -> Prediction:
+    def predict(self, frames: Tensor, proprio: Tensor, task: Words, noise: Tensor | None = None) -> Prediction:
         """As `Policy.predict`, on a batch of one."""
         return self.policy.predict(frames, proprio, task, noise=noise)

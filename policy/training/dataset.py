@@ -25,7 +25,8 @@ class Demos:
     proprio: Float[np.ndarray, "t s"]
     chunks: Float[np.ndarray, "t k a"]
     valid: Bool[np.ndarray, "t k"]
-    instruction: str
+    instructions: tuple[str, ...]  # the different ones
+    told: Int[np.ndarray, " t"]  # which of them each sample has
     attrs: dict
     init_hashes: tuple[str, ...]
     starts: tuple[tuple[int, int], ...]  # (seed, episode) of those that know theirs
@@ -35,6 +36,11 @@ class Demos:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def said(self) -> str:
+        """A digest of the samples' instructions, which `digest` leaves out."""
+        return hashlib.sha256("\n".join((*self.instructions, str(self.told.tolist()))).encode()).hexdigest()[:16]
 
 
 def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None, mirror: Mirror | None = None) -> Demos:
@@ -49,15 +55,18 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     if len(paths) < first + num_demos:
         raise BadInput(f"demos={folder}: holds {counted(len(paths), 'episode')}, {asked} asks for more; collect more or lower it")
     frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
+    instructions: dict[str, int] = {}
+    told: list[np.ndarray] = []
     originals: dict[str, dict] = {}
-    digest, attrs, instruction, start, is_image = hashlib.sha256(), None if after is None else after.attrs, "", 0, False
+    digest, attrs, start, is_image = hashlib.sha256(), None if after is None else after.attrs, 0, False
     for path, episode, is_image in _episodes(paths[first : first + num_demos], mirror):
         assert episode.frames is not None
         _same(path, attrs, episode.attrs)
-        attrs, instruction = episode.attrs, episode.instruction
+        attrs = episode.attrs
         length, gap = len(episode.actions), int(episode.attrs["frame_gap"])
         frames.append(episode.frames[:length])
         previous.append(start + np.maximum(np.arange(length) - gap, 0))
+        told.append(np.full(length, instructions.setdefault(episode.instruction, len(instructions))))
         proprio.append(episode.proprio[:length])
         future = np.arange(length)[:, None] + np.arange(chunk)  # (t, k)
         chunks.append(episode.actions[np.minimum(future, length - 1)])
@@ -76,7 +85,8 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         proprio=np.concatenate(proprio).astype(np.float32),
         chunks=np.concatenate(chunks).astype(np.float32),
         valid=np.concatenate(valid),
-        instruction=instruction,
+        instructions=tuple(instructions),
+        told=np.concatenate(told),
         attrs=attrs,
         init_hashes=tuple(hashes),
         starts=tuple(starts),

@@ -17,7 +17,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from policy.config import PolicyConfig, StreamsConfig
 from policy.heads import UNNAMED
-from policy.language import bag_of_words
 from policy.model import Policy, build, build_streams
 from policy.noise import drawn
 from policy.shapes import Channels, StreamTokens
@@ -54,6 +53,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
     steps = settings.steps or STEPS["cached" if cached else "pictures"]
     with owned(out):
         learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES and (key, value) != ("head", UNNAMED)}
+        learnt |= {} if len(demos.instructions) == 1 else {"instructions": demos.said}
         claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
         if (out / "config.json").exists():
             print(f"{out}: already trained")
@@ -73,7 +73,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
                 cache = token_cache(
                     settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px, seed=0, device=str(device), precision=settings.precision
                 )
-            return Samples(settings, of, proprio, actions, cache, device)
+            return Samples(settings, of, proprio, actions, policy.language, cache, device)
 
         unseen = samples(held_out, 1) if held_out is not None else None
         seconds = _train(settings, policy, samples(demos, settings.shifts), unseen, steps, device, out)
@@ -92,12 +92,15 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
 class Samples:
     """Batches as a pure function of the step: which samples, which shifted copy; from cached tokens or from pictures."""
 
-    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, cache: TokenCache | None, device: torch.device):
+    def __init__(
+        self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, language: Any, cache: TokenCache | None, device: torch.device
+    ):
         self.settings, self.demos, self.actions, self.cache, self.device = settings, demos, actions, cache, device
         self.proprio = torch.from_numpy(proprio.normalise(demos.proprio)).to(device)
         self.chunks = torch.from_numpy(actions.normalise(demos.chunks)).to(device)
         self.valid = torch.from_numpy(demos.valid).to(device)
-        self.task = bag_of_words(demos.instruction).to(device)
+        self.codes = torch.stack([language.code(instruction) for instruction in demos.instructions]).to(device)
+        self.which = torch.from_numpy(demos.told).to(device)
 
     def features(self, policy: Policy, step: int) -> tuple[Float[Tensor, "b f"], Tensor]:
         """What the head learns from, and the sample numbers of this step's batch."""
@@ -108,7 +111,7 @@ class Samples:
         else:
             reach = self.settings.shift_px
             seen, moved = self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2)))
-        return policy.read(seen, self.proprio[rows], self.task.expand(len(rows), -1), moved).features, torch.from_numpy(rows)
+        return policy.read(seen, self.proprio[rows], self._task(rows), moved).features, torch.from_numpy(rows)
 
     @torch.no_grad()
     def told(self, policy: Policy) -> Float[np.ndarray, "t a"]:
@@ -122,13 +125,17 @@ class Samples:
             with autocast(self.device, self.settings.precision):
                 seen, moved = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
                 given = None if noise is None else torch.from_numpy(noise).to(self.device)
-                told.append(policy.decide(seen, self.proprio[rows], self.task.expand(len(rows), -1), moved, given).actions[:, 0].float())
+                told.append(policy.decide(seen, self.proprio[rows], self._task(rows), moved, given).actions[:, 0].float())
         policy.train(training)
         return self.actions.unnormalise(torch.cat(told).cpu().numpy())
 
     def error(self, policy: Policy) -> Float[np.ndarray, " a"]:
         """Mean absolute error of each number of `told`."""
         return np.abs(self.told(policy) - self.demos.chunks[:, 0]).mean(0)
+
+    def _task(self, rows: np.ndarray) -> Tensor:
+        """Each sample's own instruction."""
+        return self.codes[self.which[rows]]
 
     def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> tuple[StreamTokens, Tensor]:
         assert self.cache is not None
@@ -261,7 +268,7 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "task_version": demos.attrs["task_version"],
         "rendering": demos.attrs["rendering"],
         "control_hz": demos.attrs["control_hz"],
-        "instruction": demos.instruction,
+        **({"instruction": demos.instructions[0]} if len(demos.instructions) == 1 else {"instructions": list(demos.instructions)}),
         "num_demos": settings.num_demos,
         "samples": len(demos),
         "train_seed": settings.seed,
@@ -294,4 +301,4 @@ def _environment(demos: Demos) -> dict[str, Any]:
     """Of demonstrations that another program recorded: what evaluation has to know of theirs."""
     if reason := demos.attrs.get("no_environment"):
         return {"no_environment": reason}
-    return {"origin": demos.attrs["origin"] | {"instruction": demos.instruction}} if "origin" in demos.attrs else {}
+    return {"origin": demos.attrs["origin"] | {"instruction": demos.instructions[demos.told[-1]]}} if "origin" in demos.attrs else {}

@@ -48,7 +48,7 @@ def test_actions_are_in_the_units_of_the_world() -> None:
 
 
 def _task() -> torch.Tensor:
-    from policy.language import bag_of_words
+    from policy.language.bag import bag_of_words
 
     return bag_of_words(observation()["instruction"])[None]
 

@@ -25,7 +25,7 @@ from policy.export.graph import output_shapes, traced
 from policy.export.numbers import NUMBERS, numbers
 from policy.export.record import verified
 from policy.heads import HEADS
-from policy.language import bag_of_words
+from policy.language.bag import bag_of_words
 from policy.model import build
 from policy.storage.checkpoint import load, save_pretrained
 from policy.storage.stored import names, read_config

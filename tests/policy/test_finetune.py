@@ -23,7 +23,7 @@ from eval.run import Settings as EvalSettings
 from policy.channels import m_channels, p_channels
 from policy.finetune import Settings, check
 from policy.finetune import main as finetune
-from policy.language import bag_of_words
+from policy.language.bag import bag_of_words
 from policy.pretrain.clips import Clips
 from policy.storage import checkpoint
 from policy.streams import TwoStreamEncoder
@@ -183,7 +183,7 @@ def test_held_out_demonstrations_are_measured_and_teach_nothing(demos: Path, tmp
     pair = torch.from_numpy(np.stack([unseen.frames[unseen.previous], unseen.frames], axis=2))  # (t, c, 2, h, w, 3)
     proprio = torch.from_numpy(loaded.normalisation["proprio"].normalise(unseen.proprio))
     with torch.no_grad():
-        said = loaded.policy(pair, proprio, bag_of_words(unseen.instruction).expand(len(unseen), -1))[:, 0]
+        said = loaded.policy(pair, proprio, bag_of_words(unseen.instructions[0]).expand(len(unseen), -1))[:, 0]
     error = np.abs(said.numpy() - unseen.chunks[:, 0]).mean(axis=0)
     told_of = loaded.config["training"]
     assert told_of["held_out_error_by_number"] == pytest.approx(error, abs=0.01)

@@ -13,7 +13,7 @@ from policy.channels import pair_channels
 from policy.inference import INFERENCES, choice
 from policy.inference.bf16 import Bf16
 from policy.inference.plain import Plain
-from policy.language import bag_of_words
+from policy.language.bag import bag_of_words
 from policy.model import build
 from policy.storage.checkpoint import load
 from policy.transforms import Affine

@@ -1,8 +1,18 @@
+"""Instructions become words: each language encoder by itself, and whose instruction a sample has."""
+
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+import numpy as np
 import torch
 
-from policy.language import WORDS, TaskEmbedding, bag_of_words
+from envs.demos.episodes import write_episode
+from policy.language.bag import WORDS, BagOfWords, bag_of_words
+from policy.training.dataset import load_demos
+from tests.policy.small import config
+from tests.policy.test_finetune import episode
 
 
 def test_instructions_are_told_apart_and_stable() -> None:
@@ -15,5 +25,18 @@ def test_instructions_are_told_apart_and_stable() -> None:
     assert not bag_of_words("").any()
 
 
-def test_embedding() -> None:
-    assert TaskEmbedding(16)(torch.zeros(2, WORDS)).shape == (2, 16)
+def test_the_words_of_a_bag_sum_to_the_whole() -> None:
+    language = BagOfWords(config())
+    words = language(bag_of_words("pick the red cube")[None])
+    assert words.embeddings.shape == (1, WORDS, 16) and words.pooled.shape == (1, 16) and int(words.mask.sum()) == 4
+    torch.testing.assert_close(words.embeddings[words.mask].sum(0) + language.map.bias, words.pooled[0])
+
+
+def test_each_sample_has_the_instruction_of_its_episode(tmp_path: Path) -> None:
+    said = ("pick up the red cube", "pick up the blue ball", "pick up the red cube")
+    for i, (steps, instruction) in enumerate(zip((6, 9, 7), said, strict=True)):
+        write_episode(tmp_path / f"episode_{i}.hdf5", dataclasses.replace(episode(steps, i), instruction=instruction))
+    demos = load_demos(tmp_path, 3, chunk=4)
+    assert demos.instructions == said[:2]
+    assert np.array_equal(demos.told, [0] * 6 + [1] * 9 + [0] * 7)
+    assert demos.said != dataclasses.replace(demos, told=1 - demos.told).said
