@@ -72,6 +72,6 @@ class Physics:
             path = element.get("file")
             if path and "/robosuite/" in path:
                 element.set("file", "robosuite/" + path.rpartition("/robosuite/")[2])
-        if hasattr(self._environment, "mark"):  # what a start has changed in the model
-            self._environment.mark(root)
+        if hasattr(self._environment, "mark_xml"):  # what a start has changed in the model
+            self._environment.mark_xml(root)
         return ET.tostring(root, encoding="unicode")

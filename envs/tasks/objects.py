@@ -82,7 +82,7 @@ class ObjectsTask(TableTask):
         """What a start sets besides joint positions, for its hash."""
         return [numbers(self.draw, OBJECTS)]
 
-    def mark(self, root: ET.Element) -> None:
+    def mark_xml(self, root: ET.Element) -> None:
         """Makes the XML of the scene, which shows cubes of no colour, that of this start."""
         for cube, thing in zip(self.own_cubes, self.draw.things, strict=True):
             for geom in root.findall(f".//body[@name='{cube.name}_main']/geom"):

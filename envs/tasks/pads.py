@@ -89,7 +89,7 @@ class NavigateTo1(NavigateTo):
         """What a start sets besides joint positions, for its hash."""
         return [numbers(self.draw, PADS)]
 
-    def mark(self, root: ET.Element) -> None:
+    def mark_xml(self, root: ET.Element) -> None:
         """Makes the XML of the scene that of this start."""
         model = self.sim.model._model
         for name in NAMES:

@@ -58,7 +58,7 @@ def test_unseen_words_are_said_of_the_same_start(env: TaskEnv) -> None:
         told, known = start(other, 2)
     np.testing.assert_array_equal(said["frames"], told["frames"])
     assert parse(said["instruction"]) == parse(told["instruction"]) and said["instruction"] != told["instruction"]
-    assert info["init_hash"] != known["init_hash"]
+    assert info["init_hash"] == known["init_hash"], "so that results are compared start by start"
 
 
 @each_task

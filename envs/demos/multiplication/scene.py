@@ -45,7 +45,7 @@ class Scene:
             raise BadInput(
                 f"{where}: has {'no loose objects' if not self._bodies else 'no fingers'}, so there is nothing that segments of motion could be about"
             )
-        self._is_any_shape = hasattr(simulation, "dress")  # in version 1; the cube's symmetry is the least
+        self._is_any_shape = env.split is not None  # in version 1 a start draws shapes; the cube's symmetry is the least
         self.symmetry = {name: symmetry_of(self._outline(body)) for body, name in self._bodies.items()}
 
     def moment(self, state: np.ndarray | None = None) -> Moment:
