@@ -22,6 +22,7 @@ from envs.language.things import SPLITS
 from envs.looks import Looks
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
+from envs.rendering.projection import projected
 from whatwhere.errors import BadInput, choose
 from whatwhere.schema import made
 
@@ -176,11 +177,7 @@ class RobosuiteEnv(TaskEnv):
 
     def project(self, camera: str, points_world: np.ndarray, height: int, width: int) -> np.ndarray:
         """Where points (n, 3) in metres are in the present picture of `camera`: (n, 2) column, row; nan behind the camera."""
-        index = self._model.camera(camera).id
-        seen = (np.atleast_2d(points_world) - self._data.cam_xpos[index]) @ self._data.cam_xmat[index].reshape(3, 3)  # x right, y up, −z ahead
-        focal = height / 2 / np.tan(np.deg2rad(self._model.cam_fovy[index]) / 2)
-        ahead = np.where(seen[:, 2] < 0, -seen[:, 2], np.nan)
-        return np.stack([width / 2 + focal * seen[:, 0] / ahead, height / 2 - focal * seen[:, 1] / ahead], axis=1)
+        return projected(self._model, self._data, camera, points_world, height, width)
 
     def close(self) -> None:
         """Gives up the simulation and the OpenGL context; may be called twice."""

@@ -8,8 +8,10 @@ import mujoco
 import numpy as np
 
 from envs import task_class
+from envs.language.things import COLOURS, OBJECTS, SPLITS
 from envs.looks import Looks
 from envs.rendering import Renderer, prepare_gl
+from envs.rendering.projection import projected
 from envs.robosuite_env import PHYSICS_ONLY
 from envs.tasks.table import REGION_X_M, REGION_Y_M, TABLE_TOP_M
 
@@ -30,9 +32,10 @@ IK_STEPS, IK_DAMPING = 25, 1e-4
 class Stage:
     """One task's model, a state of it, and the means to arrange and draw it."""
 
-    def __init__(self, task: str, size: int, rendering: str, distractors: bool) -> None:
+    def __init__(self, task: str, size: int, rendering: str, distractors: bool, version: int = 0, split: str | None = None) -> None:
         prepare_gl()
-        self.task = task_class(task)(control_freq=20, **PHYSICS_ONLY)
+        self.version = version
+        self.task = task_class(task, version)(control_freq=20, **PHYSICS_ONLY, **({"split": split or SPLITS[0]} if version else {}))
         self.task.rng.bit_generator.state = np.random.PCG64(0).state
         self.task.reset()
         self.size, self.distractors = size, distractors
@@ -71,12 +74,27 @@ class Stage:
             objects.append(self.data.xpos[self.bodies].astype(np.float32))
             gripper.append(self.data.site_xpos[self.site].astype(np.float32))
         return {
+            **(self._named(states) if self.version else {}),
             "frames": np.stack([pictures[0], pictures[-1]], axis=1),  # (cameras, 2, h, w, 3)
             "target_pos_world": np.stack(objects)[:, 0],
             "objects_pos_world": np.stack(objects)[:, : None if self.distractors else 1],
             "gripper_pos_world": np.stack(gripper),
             "visible_pixels": visible,
             "motion": np.array(motion, np.int32),
+        }
+
+    def _named(self, states: list[np.ndarray]) -> dict[str, np.ndarray]:
+        """What the objects are, as numbers into `COLOURS` and `OBJECTS`, and where they are in both pictures of each camera."""
+        things, pixels = self.task.draw.things, []
+        for state in states:
+            self._see(state)
+            mujoco.mj_camlight(self.model, self.data)
+            places = self.data.xpos[self.bodies]
+            pixels.append([projected(self.model, self.data, camera, places, self.size, self.size) for camera in self.cameras])
+        return {
+            "colours": np.array([list(COLOURS).index(thing.colour) for thing in things], np.int32),
+            "shapes": np.array([OBJECTS.index(thing.shape) for thing in things], np.int32),
+            "objects_pixel": np.array(pixels, np.float32).swapaxes(0, 1),  # (cameras, 2, objects, 2)
         }
 
     # ---- where things are
@@ -86,6 +104,8 @@ class Stage:
         motion = int(rng.choice(len(MOTIONS), p=SHARES))
         name = MOTIONS[motion]
         start = list(self.task.sample_start(rng).values())  # the task's own: x, y, yaw of each
+        if self.version:
+            self.task.dress()
         before = [np.array([x, y, TABLE_TOP_M + cube.half_size, yaw]) for cube, (x, y, yaw) in zip(self.task.cubes, start, strict=True)]
         if name == "carry":
             hand, opening = before[0].copy(), self.task.cubes[0].half_size
@@ -144,6 +164,8 @@ class Stage:
         self.looks.vary(rng)
         for name in ("cam_pos", "cam_quat", "cam_fovy"):
             getattr(self.model, name)[:] = self.looks.own[name]
+        if self.version:
+            return  # colours are those that the start draws
         hue = colorsys.rgb_to_hsv(*self.task.cubes[0].rgba[:3])[0]
         for index, body in enumerate(self.bodies):
             if not self.distractors:

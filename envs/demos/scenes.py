@@ -10,6 +10,9 @@ Nothing is simulated: objects and arm are set to their places, twice, and render
       gripper_pos_world  (scenes, 2, 3) m
       visible_pixels     (scenes, cameras): of the target in the first frame; 0 where something hides it or it is out of view
       motion             (scenes,): a number into `envs.demos.arrange.MOTIONS`
+    and in version 1 of the tasks, where four things of named colours and shapes lie:
+      colours, shapes    (scenes, objects): numbers into the lists in index.json
+      objects_pixel      (scenes, cameras, 2, objects, 2): column, row in the pictures, also of what is hidden or out of view
     index.json    settings, cameras, motions: written last
 
 A scene is a function of the settings and its number alone, so the first n of a folder are those of a smaller folder.
@@ -25,12 +28,15 @@ from typing import Annotated, Any
 
 import numpy as np
 
+from envs.catalogue import check_version
 from envs.demos.workers import workers
-from envs.options import Pixels, Rendering
+from envs.language.things import COLOURS, OBJECTS, SPLITS
+from envs.options import Pixels, Rendering, Split, Version
 from envs.seeds import PROBES
 from whatwhere.arrays import ArrayFile, write_npz
 from whatwhere.command import command
 from whatwhere.disk import check_writable
+from whatwhere.errors import BadInput
 from whatwhere.files import atomic, claim, owned, write_json
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range
 from whatwhere.options import options
@@ -54,6 +60,14 @@ class Settings:
     size: Pixels
     rendering: Rendering
     num_workers: Processes
+    version: Version = 0
+    split: Split | None = None
+
+    def __post_init__(self) -> None:
+        for task in self.names:
+            check_version(task, self.version, self.split)
+        if self.version and not self.distractors:
+            raise BadInput(f"distractors=false: in version {self.version} four things lie there, so that each can be told from the others; leave it out")
 
     @property
     def names(self) -> list[str]:
@@ -61,7 +75,10 @@ class Settings:
 
     def content(self, task: str) -> dict[str, Any]:
         names = ("scenes", "held_out", "seed", "distractors", "size", "rendering")
-        return {"kind": "scenes", "task": task} | {name: getattr(self, name) for name in names} | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+        named = {"version": self.version, "split": self.split or SPLITS[0], "colours": list(COLOURS), "shapes": list(OBJECTS)} if self.version else {}
+        return (
+            {"kind": "scenes", "task": task} | {name: getattr(self, name) for name in names} | named | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+        )
 
 
 class Photographer:
@@ -70,7 +87,7 @@ class Photographer:
     def __init__(self, settings: Settings, task: str) -> None:
         from envs.demos.arrange import Stage
 
-        self.settings, self.stage = settings, Stage(task, settings.size, settings.rendering, settings.distractors)
+        self.settings, self.stage = settings, Stage(task, settings.size, settings.rendering, settings.distractors, settings.version, settings.split)
 
     def __call__(self, first: int) -> dict[str, np.ndarray]:
         """Scenes first … first + BLOCK − 1, stacked."""

@@ -14,6 +14,7 @@ import pytest
 from envs.demos import scenes
 from envs.demos.arrange import MOTIONS
 from envs.demos.scenes import Settings
+from envs.language.things import COLOURS
 from whatwhere.errors import BadInput
 
 SETTINGS = Settings(out="", tasks=("place_left_of",), scenes=16, held_out=8, seed=300_000, distractors=True, size=64, rendering="fast", num_workers=1)
@@ -101,3 +102,28 @@ def test_a_larger_folder_begins_with_the_same_scenes(folder: Path, tmp_path: Pat
 def test_bad_settings_are_refused(key: str, value: object) -> None:
     with pytest.raises(BadInput, match=key):
         dataclasses.replace(SETTINGS, **{key: value})  # type: ignore[arg-type]
+
+
+def test_scenes_of_version_1_say_what_lies_there(tmp_path: Path) -> None:
+    """Where the labels say that a thing is, its colour is in the picture."""
+    out = tmp_path / "named"
+    scenes.main(dataclasses.replace(SETTINGS, out=str(out), tasks=("pick_at_xy",), scenes=6, held_out=2, version=1))
+    folder = out / "pick_at_xy"
+    index = json.loads((folder / "index.json").read_text())
+    with np.load(folder / "labels.npz") as stored:
+        labels = dict(stored)
+    assert labels["colours"].shape == labels["shapes"].shape == (8, 4) and labels["objects_pixel"].shape == (8, 2, 2, 4, 2)
+    assert all(len(set(zip(*pair, strict=True))) == 4 for pair in zip(labels["colours"].tolist(), labels["shapes"].tolist(), strict=True))
+    assert (index["version"], index["split"], index["shapes"]) == (1, "train", ["cube", "ball", "cylinder"])
+    frames, hits = np.load(folder / "frames.npy"), []
+    for scene, colours in enumerate(labels["colours"]):
+        for thing, (column, row) in enumerate(np.round(labels["objects_pixel"][scene, 0, 0]).astype(int)):
+            if 0 <= column < 64 and 0 <= row < 64:
+                rgb = np.array(COLOURS[index["colours"][colours[thing]]][:3])
+                seen = frames[scene, 0, 0, row, column].astype(float)
+                hits.append(
+                    np.dot(rgb - rgb.mean(), seen - seen.mean()) / max(np.linalg.norm(rgb - rgb.mean()) * np.linalg.norm(seen - seen.mean()), 1e-9) > 0.8
+                )
+    assert len(hits) > 20 and np.mean(hits) > 0.8  # the arm hides some, and lights differ
+    with pytest.raises(BadInput, match="distractors=false: in version 1"):
+        dataclasses.replace(SETTINGS, version=1, distractors=False)
