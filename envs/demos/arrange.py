@@ -110,7 +110,7 @@ class Stage:
         if name == "carry":
             hand, opening = before[0].copy(), self.task.cubes[0].half_size
         else:
-            x, y, z = (rng.uniform(low, high) for low, high in (_wider(REGION_X_M), _wider(REGION_Y_M), HOVER_M))
+            x, y, z = (rng.uniform(low, high) for low, high in (wider(REGION_X_M), wider(REGION_Y_M), HOVER_M))
             hand, opening = np.array([x, y, z, rng.uniform(-TURN_RAD, TURN_RAD)]), rng.uniform(0, 0.04)
         tilt = rng.uniform(-TILT_RAD, TILT_RAD, 2) * (name != "carry")
         after, hand_after = [pose.copy() for pose in before], hand.copy()
@@ -188,7 +188,8 @@ class Stage:
         mujoco.mj_kinematics(self.model, self.data)
 
 
-def _wider(span: tuple[float, float]) -> tuple[float, float]:
+def wider(span: tuple[float, float]) -> tuple[float, float]:
+    """Also a little outside."""
     return span[0] - BESIDE_M, span[1] + BESIDE_M
 
 

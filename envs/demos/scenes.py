@@ -15,6 +15,12 @@ Nothing is simulated: objects and arm are set to their places, twice, and render
       objects_pixel      (scenes, cameras, 2, objects, 2): column, row in the pictures, also of what is hidden or out of view
     index.json    settings, cameras, motions: written last
 
+With `moving=true` the hand moves and one object drifts in each scene, at 0 to 12 cm/s for 0.2 s (`envs.demos.drift`), and the labels are for velocities:
+objects_pos_world and gripper_pos_world as above, motion: the number of the object that drifts, and of the later frame
+
+      objects_place      (scenes, cameras, objects, 2): each object's centre in the picture, x to the right and y down, from 0 to 1
+      visible_pixels     (scenes, cameras, objects)
+
 A scene is a function of the settings and its number alone, so the first n of a folder are those of a smaller folder.
 """
 
@@ -62,19 +68,22 @@ class Settings:
     num_workers: Processes
     version: Version = 0
     split: Split | None = None
+    moving: bool = False
 
     def __post_init__(self) -> None:
         for task in self.names:
             check_version(task, self.version, self.split)
         if self.version and not self.distractors:
             raise BadInput(f"distractors=false: in version {self.version} four things lie there, so that each can be told from the others; leave it out")
+        if self.moving and not self.distractors:
+            raise BadInput("distractors=false: with moving=true the question is also which object moves; leave it out")
 
     @property
     def names(self) -> list[str]:
         return list(TABLE_TASKS) if "all" in self.tasks else list(self.tasks)
 
     def content(self, task: str) -> dict[str, Any]:
-        names = ("scenes", "held_out", "seed", "distractors", "size", "rendering")
+        names = ("scenes", "held_out", "seed", "distractors", "size", "rendering", *["moving"] * self.moving)
         named = {"version": self.version, "split": self.split or SPLITS[0], "colours": list(COLOURS), "shapes": list(OBJECTS)} if self.version else {}
         return (
             {"kind": "scenes", "task": task} | {name: getattr(self, name) for name in names} | named | {name: stamp()[name] for name in ("mujoco", "robosuite")}
@@ -86,8 +95,10 @@ class Photographer:
 
     def __init__(self, settings: Settings, task: str) -> None:
         from envs.demos.arrange import Stage
+        from envs.demos.drift import DriftStage
 
-        self.settings, self.stage = settings, Stage(task, settings.size, settings.rendering, settings.distractors, settings.version, settings.split)
+        kind = DriftStage if settings.moving else Stage
+        self.settings, self.stage = settings, kind(task, settings.size, settings.rendering, settings.distractors, settings.version, settings.split)
 
     def __call__(self, first: int) -> dict[str, np.ndarray]:
         """Scenes first … first + BLOCK − 1, stacked."""
@@ -116,8 +127,8 @@ def main(settings: Settings) -> None:
             print(f"{folder}: {settings.scenes} scenes and {settings.held_out} held-out ones")
 
 
-def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
-    """Draws all scenes of a task and writes pictures and labels. Returns the names that they count by: cameras and motions."""
+def draw(settings: Settings, task: str, folder: Path) -> dict[str, Any]:
+    """Draws all scenes of a task and writes pictures and labels. Returns what the labels count by: cameras, and motions or seconds between the frames."""
     import envs
     from envs.demos.arrange import MOTIONS
 
@@ -143,6 +154,10 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, list[str]]:
             print(f"\r{task}: scene {done}/{count} · {left // 60}:{left % 60:02d} left ", end="", flush=True)
     print()
     write_npz(folder / "labels.npz", **labels)
+    if settings.moving:
+        from envs.demos.drift import SECONDS
+
+        return {"cameras": cameras, "seconds": SECONDS}
     return {"cameras": cameras, "motions": list(MOTIONS)}
 
 

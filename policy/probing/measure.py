@@ -15,9 +15,9 @@ import torch
 
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import DEFINITION
-from policy.probing import action, report, xy
+from policy.probing import action, report, velocity, xy
 from policy.probing.quick import FIT, HELD_OUT
-from policy.probing.scenes import read_scenes
+from policy.probing.scenes import Scenes, index_of, read_scenes
 from policy.probing.settings import Settings
 from policy.probing.tokens import Features, digest, pixel_features, token_features, word_features
 from policy.storage.checkpoint import load, load_fusion, load_streams
@@ -47,10 +47,10 @@ class Source:
     def digest(self) -> str:
         return digest(self.streams, self.fusion) if self.words is None else f"words {self.words} {DEFINITION}"
 
-    def features(self, frames: Any, folder: Path, device: torch.device) -> Features:
+    def features(self, frames: Any, folder: Path, device: torch.device, change: str = "future") -> Features:
         if self.streams is not None:
-            return token_features(self.streams.to(device), self.fusion, frames, folder, device=device)
-        return pixel_features(frames) if self.words is None else word_features(frames, self.words)
+            return token_features(self.streams.to(device), self.fusion, frames, folder, device=device, change=change)
+        return pixel_features(frames, change) if self.words is None else word_features(frames, self.words, change=change)
 
 
 def measure(settings: Settings) -> dict[str, Any]:
@@ -62,12 +62,16 @@ def measure(settings: Settings) -> dict[str, Any]:
     out = Path(settings.out or f"outputs/probe/{Path(str(settings.checkpoint)).name}{'_quick' if settings.quick else ''}")
     check_writable("out", out)
     found: list[dict[str, Any]] = []
+    drifts: list[dict[str, Any]] = []
     texts, guesses = [], {}
     for task in settings.names:
+        if index_of(Path(settings.scenes) / task).get("moving"):
+            drifts += (rows := _velocities(settings, task, sources, device))
+            texts.append(report.velocity_text(task, rows))
+            print(texts[-1] + "\n", flush=True)
+            continue
         scenes = read_scenes(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
-        if any(source.streams is not None and source.streams.size != scenes.size for source in sources):
-            raise BadInput(f"scenes={settings.scenes}: pictures of {scenes.size} px, and the streams are made for another size; draw scenes with its size=")
-        place = {"task": task, "camera": settings.camera or "agentview", "fit": scenes.num_fit, "held_out": len(scenes) - scenes.num_fit}
+        place = _place(settings, task, sources, scenes)
         guesses[task] = xy.guess(scenes)
         for source in sources:
             rows = _cached(
@@ -91,9 +95,32 @@ def measure(settings: Settings) -> dict[str, Any]:
         "mean_place": guesses,
         "mean_action": guess,
     }
-    report.write(out, facts, "\n\n".join(texts), {"xy": found, "action": actions})
+    report.write(out, facts, "\n\n".join(texts), {"xy": found, "action": actions} | ({"velocity": drifts} if drifts else {}))
     print(out / "probe.json")
-    return facts | {"xy": found, "action": actions}
+    return facts | {"xy": found, "action": actions} | ({"velocity": drifts} if drifts else {})
+
+
+def _place(settings: Settings, task: str, sources: list[Source], scenes: Scenes | velocity.Drifts) -> dict[str, Any]:
+    """What the records of a task have in common. Raises BadInput for pictures of another size than the streams'."""
+    if any(source.streams is not None and source.streams.size != scenes.size for source in sources):
+        raise BadInput(f"scenes={settings.scenes}: pictures of {scenes.size} px, and the streams are made for another size; draw scenes with its size=")
+    return {"task": task, "camera": settings.camera or "agentview", "fit": scenes.num_fit, "held_out": len(scenes) - scenes.num_fit}
+
+
+def _velocities(settings: Settings, task: str, sources: list[Source], device: torch.device) -> list[dict[str, Any]]:
+    """The records of a task's scenes that were drawn with moving=true. The pair is (t−k, t) and P is of t, as a policy sees them."""
+    data = velocity.read_drifts(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
+    place, found = _place(settings, task, sources, data), []
+    for source in sources:
+        rows = _cached(
+            settings,
+            f"{task} {source.name}",
+            ["velocity", source.digest, data.digest, settings.seed],
+            Speeds,
+            lambda folder, source=source: velocity.velocity_probe(source.features(data.frames, folder, device, "past"), data, settings.seed),
+        )
+        found += [place | {"source": source.name} | row for row in rows]
+    return found
 
 
 def open_sources(settings: Settings) -> list[Source]:
@@ -169,6 +196,16 @@ class Places(Asked):
     ci95_high_cm: Finite
     median_moved_cm: Finite | None
     effective_rank: Finite | None
+
+
+class Speeds(Asked):
+    """A cached record of `velocity.velocity_probe`: what tables show of it."""
+
+    r2: Finite
+    direction_deg: Finite
+    within_20_deg: Finite
+    speed_error: Finite
+    named: Finite | None
 
 
 class Moves(Asked):

@@ -53,6 +53,16 @@ def action_text(records: Sequence[dict[str, Any]], guess: dict[str, float], pair
     return aligned(lines) + f"\nlinear probe; error: mean absolute, of actions in [−1, 1]; {pairs}"
 
 
+def velocity_text(task: str, records: Sequence[dict[str, Any]]) -> str:
+    """Rows: what is read; columns: R² of the velocity, direction and speed at 4 cm/s and more, and in how many scenes the drifting object is named."""
+    lines: list[tuple[str, ...]] = [(f"velocity, {task}, {records[0]['camera']}", "R²", "direction °", "within 20° %", "speed error %", "named %")]
+    for row in records:
+        shares = [None if value is None else 100 * value for value in (row["within_20_deg"], row["speed_error"], row["named"])]
+        lines.append((f"{row['source']} {row['streams']}", _number(row["r2"]), _number(row["direction_deg"], 1), *(_number(share, 1) for share in shares)))
+    told = f"linear probe of the patches around an object; medians of {records[0]['fast']} drifting ones at 4 cm/s and more (all: 0 to 12), the hand moving"
+    return aligned(lines) + f"\n{told}; fitted to {records[0]['fit']} scenes; guessing names one in as many as there are objects"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns lined up, the first to the left, the others to the right; a rule under the first row."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

@@ -6,9 +6,10 @@ import hashlib
 import json
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -30,6 +31,8 @@ class ScenesIndex(TypedDict):
     kind: Literal["scenes"]
     scenes: Count
     cameras: Annotated[list[Name], Meta(min_length=1, max_length=16)]
+    moving: NotRequired[bool]  # then the labels are for velocities (policy.probing.velocity)
+    seconds: NotRequired[Annotated[float, Meta(gt=0, le=60)]]  # between the two frames, where something moves
 
 
 @dataclass(frozen=True)
@@ -59,28 +62,11 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
 
     Another camera than the first does not always see the target: only scenes in which it does are taken. Raises BadInput.
     """
-    folder = Path(folder)
-    if not (folder / "index.json").is_file():
-        raise BadInput(f"scenes={folder}: no index.json; draw scenes with python -m envs.demos.scenes out={folder.parent} tasks={folder.name}")
-    index: ScenesIndex = read_json(folder / "index.json", ScenesIndex)
-    number = 0 if camera is None else index["cameras"].index(choose("camera", camera, index["cameras"]))
-    try:
-        frames = mapped(folder / "frames.npy", "draw scenes with python -m envs.demos.scenes")
-        look(folder / "labels.npz", "array")
-        with zipfile.ZipFile(folder / "labels.npz") as packed:
-            if (size := sum(part.file_size for part in packed.infolist())) > MOST_LABELS:
-                raise BadInput(f"{folder / 'labels.npz'}: unpacks to {size} bytes; more than {MOST_LABELS} are not read")
-        with np.load(folder / "labels.npz", allow_pickle=False) as labels:
-            target, visible = labels["target_pos_world"], labels["visible_pixels"]
-    except FAULTS as error:
-        if is_of_this_machine(error):
-            raise
-        raise BadInput(f"scenes={folder}: labels.npz is missing or not whole ({' '.join(str(error).split())[:120]})") from None
+    index, frames, (target, visible) = stored(Path(folder), ("target_pos_world", "visible_pixels"))
+    number = camera_of(index, camera)
     n = len(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 6 or frames.shape[1:3] != (len(index["cameras"]), 2) or frames.shape[5] != 3:
-        raise BadInput(f"{folder / 'frames.npy'}: found {frames.dtype} {frames.shape}; needs uint8 (scenes, {len(index['cameras'])} cameras, 2, h, w, 3)")
     if target.shape != (n, 2, 3) or visible.shape != (n, len(index["cameras"])) or not np.isfinite(target).all():
-        raise BadInput(f"{folder / 'labels.npz'}: found {target.shape} and {visible.shape}; needs finite places (scenes, 2, 3), pixels (scenes, cameras)")
+        raise BadInput(f"{Path(folder) / 'labels.npz'}: found {target.shape} and {visible.shape}; needs finite places (scenes, 2, 3), pixels (scenes, cameras)")
     visible = visible[:, number]
     rows = np.flatnonzero(visible > 0)
     first, rest = rows[rows < index["scenes"]], rows[rows >= index["scenes"]]
@@ -92,3 +78,35 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
     words = json.dumps([index, number, len(first[:fit]), len(chosen)], sort_keys=True)
     digest = hashlib.sha256(words.encode()).hexdigest()
     return Scenes(frames[chosen, number], 100 * target[chosen, 0, :2].astype(np.float64), moved[chosen], len(first[:fit]), digest)
+
+
+def stored(folder: Path, names: Sequence[str]) -> tuple[ScenesIndex, np.ndarray, list[np.ndarray]]:
+    """What lies in a task's folder: its index, pictures (scenes, cameras, 2, h, w, 3), and labels by name. Raises BadInput."""
+    index = index_of(folder)
+    try:
+        frames = mapped(folder / "frames.npy", "draw scenes with python -m envs.demos.scenes")
+        look(folder / "labels.npz", "array")
+        with zipfile.ZipFile(folder / "labels.npz") as packed:
+            if (size := sum(part.file_size for part in packed.infolist())) > MOST_LABELS:
+                raise BadInput(f"{folder / 'labels.npz'}: unpacks to {size} bytes; more than {MOST_LABELS} are not read")
+        with np.load(folder / "labels.npz", allow_pickle=False) as labels:
+            found = [labels[name] for name in names]
+    except FAULTS as error:
+        if is_of_this_machine(error):
+            raise
+        raise BadInput(f"scenes={folder}: labels.npz is missing or not whole ({' '.join(str(error).split())[:120]})") from None
+    if frames.dtype != np.uint8 or frames.ndim != 6 or frames.shape[1:3] != (len(index["cameras"]), 2) or frames.shape[5] != 3:
+        raise BadInput(f"{folder / 'frames.npy'}: found {frames.dtype} {frames.shape}; needs uint8 (scenes, {len(index['cameras'])} cameras, 2, h, w, 3)")
+    return index, frames, found
+
+
+def index_of(folder: Path) -> ScenesIndex:
+    """Raises BadInput where there is none."""
+    if not (folder / "index.json").is_file():
+        raise BadInput(f"scenes={folder}: no index.json; draw scenes with python -m envs.demos.scenes out={folder.parent} tasks={folder.name}")
+    return read_json(folder / "index.json", ScenesIndex)
+
+
+def camera_of(index: ScenesIndex, camera: str | None) -> int:
+    """The number of a camera (None: the first). Raises BadInput for one that is not there."""
+    return 0 if camera is None else index["cameras"].index(choose("camera", camera, index["cameras"]))

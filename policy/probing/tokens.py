@@ -19,6 +19,7 @@ from policy.streams import TwoStreamEncoder
 from whatwhere.arrays import ArrayFile
 
 # streams → how they are read → arrays whose features lie side by side, (pairs, …) each
+PRESENT = {"future": 0, "past": 1}  # the frame of a pair that P is of (policy.channels.pair_channels)
 Features = Mapping[str, Mapping[str, tuple[np.ndarray, ...]]]
 
 
@@ -69,24 +70,24 @@ def _parts(
         yield begin, {name: value.half().cpu().numpy() for name, value in values.items()}
 
 
-def pixel_features(frames: UInt8[np.ndarray, "n 2 h w 3"]) -> Features:
-    """The same for raw pixels: P is the first picture, M the difference, each colour value a feature; no CLS."""
-    now = np.ascontiguousarray(frames[:, 0])
-    change = frames[:, 1].astype(np.int16) - now
-    read = {name: {"patches": (x.reshape(len(x), -1, 3),), "average": (x.mean(axis=(1, 2), dtype=np.float32),)} for name, x in (("P", now), ("M", change))}
+def pixel_features(frames: UInt8[np.ndarray, "n 2 h w 3"], change: str = "future") -> Features:
+    """The same for raw pixels: P is the first picture (change=past: the second), M the difference, each colour value a feature; no CLS."""
+    now = np.ascontiguousarray(frames[:, PRESENT[change]])
+    moved = frames[:, 1].astype(np.int16) - frames[:, 0]
+    read = {name: {"patches": (x.reshape(len(x), -1, 3),), "average": (x.mean(axis=(1, 2), dtype=np.float32),)} for name, x in (("P", now), ("M", moved))}
     return read | {"fused": {way: read["P"][way] + read["M"][way] for way in read["P"]}}
 
 
 @torch.no_grad()
-def word_features(frames: UInt8[np.ndarray, "n 2 h w 3"], grid: tuple[int, int], batch: int = 100) -> Features:
-    """The same for the colour words that streams are asked for in pre-training, as numbers of the picture itself: P is those of the first picture, M their
-    difference, fused those of both."""
-    now, later = (
+def word_features(frames: UInt8[np.ndarray, "n 2 h w 3"], grid: tuple[int, int], batch: int = 100, change: str = "future") -> Features:
+    """The same for the colour words that streams are asked for in pre-training, as numbers of the picture itself: P is those of the first picture
+    (change=past: the second), M their difference, fused those of both."""
+    both = tuple(
         np.concatenate([colour_words(picture_tensor(frames[begin : begin + batch, i]), grid).numpy() for begin in range(0, len(frames), batch)]) for i in (0, 1)
     )
-    read = {name: {"patches": (x,), "average": (x.mean(axis=1),)} for name, x in (("P", now), ("M", later - now))}
-    both = np.concatenate([now, later], axis=-1)
-    return read | {"fused": {"patches": (both,), "average": (both.mean(axis=1),)}}
+    read = {name: {"patches": (x,), "average": (x.mean(axis=1),)} for name, x in (("P", both[PRESENT[change]]), ("M", both[1] - both[0]))}
+    joined = np.concatenate(both, axis=-1)
+    return read | {"fused": {"patches": (joined,), "average": (joined.mean(axis=1),)}}
 
 
 def digest(*modules: nn.Module | None) -> str:

@@ -127,3 +127,32 @@ def test_scenes_of_version_1_say_what_lies_there(tmp_path: Path) -> None:
     assert len(hits) > 20 and np.mean(hits) > 0.8  # the arm hides some, and lights differ
     with pytest.raises(BadInput, match="distractors=false: in version 1"):
         dataclasses.replace(SETTINGS, version=1, distractors=False)
+
+
+def test_in_moving_scenes_one_object_drifts_while_the_hand_moves(tmp_path: Path) -> None:
+    chosen = dataclasses.replace(SETTINGS, out=str(tmp_path), scenes=10, held_out=2, moving=True)
+    scenes.main(chosen)
+    folder = tmp_path / "place_left_of"
+    with np.load(folder / "labels.npz") as stored:
+        labels = dict(stored)
+    frames, index = np.load(folder / "frames.npy"), json.loads((folder / "index.json").read_text())
+    assert index["moving"] is True and index["seconds"] == 0.2 and "motions" not in index
+    assert frames.shape == (12, 2, 2, 64, 64, 3) and labels["objects_place"].shape == (12, 2, 2, 2) and labels["visible_pixels"].shape == (12, 2, 2)
+    way = np.linalg.norm(np.diff(labels["objects_pos_world"], axis=1)[:, 0], axis=-1)  # (scenes, objects)
+    which = labels["motion"]
+    assert set(which) == {0, 1} and (way[np.arange(12), which] > 0).all() and way.max() <= 0.12 * 0.2 + 1e-6
+    assert way[np.arange(12), 1 - which].max() < 1e-6, "the other one stands"
+    assert (np.linalg.norm(np.diff(labels["gripper_pos_world"], axis=1)[:, 0], axis=-1) > 0.005).all(), "the hand moves"
+    assert (labels["visible_pixels"][:, 0] > 0).all(), "the scene camera sees each"
+    for scene in range(12):  # the target is red, where its place says, in the later picture
+        x, y = (labels["objects_place"][scene, 0, 0] * 64).astype(int)
+        red, green, blue = frames[scene, 0, 1, y - 1 : y + 2, x - 1 : x + 2].reshape(-1, 3).mean(axis=0)
+        assert red > green and red > blue
+    smaller = dataclasses.replace(chosen, out=str(tmp_path / "smaller"), scenes=4)
+    scenes.main(smaller)
+    np.testing.assert_array_equal(np.load(tmp_path / "smaller/place_left_of/frames.npy")[:4], frames[:4])
+
+
+def test_moving_scenes_need_others_beside_the_target() -> None:
+    with pytest.raises(BadInput, match="distractors=false: with moving=true"):
+        dataclasses.replace(SETTINGS, moving=True, distractors=False)
