@@ -32,6 +32,8 @@ def make(
     horizon: int | None = None,
     cameras: Sequence[str] | None = None,
     perturbation: str | None = None,
+    latency: int = 0,
+    action_latency: int = 0,
     origin: dict[str, Any] | None = None,
     version: int = 0,
     split: str | None = None,
@@ -40,7 +42,8 @@ def make(
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
     observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn anew
-    for every episode (`envs.looks`); `origin`: what demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`);
+    for every episode (`envs.looks`); `latency` and `action_latency`: control steps by which pictures arrive late and actions are carried out late
+    (docs/late_pictures.md); `origin`: what demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`);
     `version` 1: the instruction says which of several things is meant, and `split` (train, unseen_pairs or unseen_words) which things and sentences there are
     (`envs.language`). Raises BadInput.
     """
@@ -50,6 +53,7 @@ def make(
     from envs.rendering import prepare_gl
 
     options: dict[str, Any] = {"rendering": rendering, "size": size, "frame_gap": frame_gap, "horizon": horizon, "cameras": cameras}
+    options |= {"latency": latency, "action_latency": action_latency}
     with contextlib.suppress(*[BadInput] if is_gymnasium(task) else []):  # one that draws without OpenGL is none the worse
         prepare_gl()  # before mujoco is imported, which loads the back-end that MUJOCO_GL names
     if is_gymnasium(task):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,10 +12,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.error import ResetNeeded
 
-from envs.catalogue import LARGEST_PICTURE, RENDERINGS
+from envs.catalogue import LARGEST_PICTURE, LONGEST_LATENCY, RENDERINGS
 from envs.frames import FrameHistory
 from envs.instruction import Instruction, check_instruction
-from whatwhere.errors import BadInput, choose, positive
+from whatwhere.errors import BadInput, choose, positive, shown
 
 CONTROL_HZ = 20
 SCENE_SIZE = (480, 640)  # height and width of `render()`
@@ -29,7 +30,9 @@ class TaskEnv(gymnasium.Env):
     """One environment of one task: what collects, trains on and evaluates sees. Subclasses say what runs inside (`simulation`).
 
     Observation: `frames` uint8 (cameras, 2, size, size, 3): the frame `frame_gap` control steps ago (the reset's, if there were
-    fewer) and the present one; `proprio` float32 (s,); `instruction`. Action: float (a,) in [−1, 1], clipped to that; one that
+    fewer) and the present one; `proprio` float32 (s,); `instruction`. With `latency` both frames are as they were so many control
+    steps earlier, and `proprio` is of now; with `action_latency` an action is carried out so many control steps after it was given, and
+    until the first arrives the robot gets zeros. Action: float (a,) in [−1, 1], clipped to that; one that
     has another shape or is not finite ends the episode as a failure. Reward 1 on success, else 0. `info` always has `success`,
     `position_error_cm` (None only for tasks from elsewhere that define none), `failure` and `init_hash`. Privileged state is in
     `info["privileged/…"]` only.
@@ -47,14 +50,21 @@ class TaskEnv(gymnasium.Env):
     scene_camera: str
     has_joints = True  # whether the state is that of joints: time, positions, velocities (m, rad, s)
 
-    def __init__(self, task: str, *, rendering: str, size: int, frame_gap: int, horizon: int | None, render_mode: str | None = "rgb_array") -> None:
+    def __init__(
+        self, task: str, *, rendering: str, size: int, frame_gap: int, horizon: int | None, latency: int = 0,
+        action_latency: int = 0, render_mode: str | None = "rgb_array",
+    ) -> None:  # fmt: skip
         """Checks and keeps what `envs.make` describes; a subclass makes the rest, and at last calls `_set_up`. Raises BadInput."""
         choose("rendering", rendering, RENDERINGS)
         for name, value, least in (("size", size, 16), ("frame_gap", frame_gap, 1), ("horizon", 1 if horizon is None else horizon, 1)):
             positive(name, value, least)
         if size > LARGEST_PICTURE:
             raise BadInput(f"size={size}: must be at most {LARGEST_PICTURE}")
+        for name, value in (("latency", latency), ("action_latency", action_latency)):
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or not 0 <= value <= LONGEST_LATENCY:
+                raise BadInput(f"{name}={shown(value)}: must be a whole number of control steps from 0 to {LONGEST_LATENCY}")
         self.task, self.rendering, self.size, self.frame_gap, self.render_mode = task, rendering, size, frame_gap, render_mode
+        self.latency, self.action_latency = int(latency), int(action_latency)
         self._seed: int | None = None
         self._episode = -1
         self._steps = 0
@@ -69,7 +79,7 @@ class TaskEnv(gymnasium.Env):
         for camera in cameras:
             choose("cameras", camera, there)
         self.cameras, self.action_dim = tuple(cameras), action_dim
-        self._history = FrameHistory(self._draw_all, self.frame_gap)
+        self._history = FrameHistory(self._draw_all, self.frame_gap, self.latency)
         self.action_space = spaces.Box(-1.0, 1.0, (action_dim,), np.float32)
         self.observation_space = spaces.Dict(
             {
@@ -160,6 +170,7 @@ class TaskEnv(gymnasium.Env):
     def _begin(self) -> None:
         self._steps, self._over, self._failure = 0, False, None
         self._history.restart(self._moment())
+        self._underway = deque(np.zeros(self.action_dim) for _ in range(self.action_latency))
         self._look()
 
     # ---- steps
@@ -194,7 +205,9 @@ class TaskEnv(gymnasium.Env):
             raise ResetNeeded("the episode is over (or none was begun): call reset()")
         command = self._valid(action)
         self._steps += 1
-        self._failure = "bad_action" if command is None else self._act(command)
+        if command is not None:
+            self._underway.append(command)
+        self._failure = "bad_action" if command is None else self._act(self._underway.popleft())
         if self._failure is None:
             self._history.add(self._moment())
         self._look()

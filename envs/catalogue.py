@@ -26,6 +26,7 @@ NAMED: dict[str, str] = {
 VERSIONS: dict[int, dict[str, str]] = {0: TASKS, 1: NAMED}
 RENDERINGS = ("fast", "exact")  # decimated meshes, or robosuite's own
 LARGEST_PICTURE = 480  # pixels, square
+LONGEST_LATENCY = 100  # control steps
 # What may be changed for every episode, though no demonstration shows it: the light; the scene camera's place and direction; more things on the table.
 PERTURBATIONS = ("light", "camera", "distractors")
 

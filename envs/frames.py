@@ -15,11 +15,11 @@ class FrameHistory:
     the observation after it has the same pixels as if every step had been drawn.
     """
 
-    def __init__(self, draw: Callable[[np.ndarray], np.ndarray], gap: int) -> None:
-        """`draw` turns qpos (n,) into pictures (c, h, w, 3); `gap` is the number of control steps between the two frames of a pair."""
-        self._draw = draw
-        self._states: deque[np.ndarray] = deque(maxlen=gap + 1)
-        self._pictures: deque[np.ndarray | None] = deque(maxlen=gap + 1)
+    def __init__(self, draw: Callable[[np.ndarray], np.ndarray], gap: int, latency: int = 0) -> None:
+        """`draw` turns qpos (n,) into pictures (c, h, w, 3); `gap`: control steps between the two frames of a pair; `latency`: those by which both are late."""
+        self._draw, self._gap, self._latency = draw, gap, latency
+        self._states: deque[np.ndarray] = deque(maxlen=gap + latency + 1)
+        self._pictures: deque[np.ndarray | None] = deque(maxlen=gap + latency + 1)
 
     def restart(self, qpos: np.ndarray) -> None:
         self._states.clear()
@@ -36,12 +36,13 @@ class FrameHistory:
             self._picture(index)
 
     def newest(self) -> np.ndarray:
-        """uint8 (c, h, w, 3), not to be written to."""
+        """What the cameras see now, however late it arrives: uint8 (c, h, w, 3), not to be written to."""
         return self._picture(-1)
 
     def pair(self) -> np.ndarray:
-        """The frame `gap` steps ago (the first one, if there were fewer) and the newest: uint8 (c, 2, h, w, 3)."""
-        return np.stack([self._picture(0), self._picture(-1)], axis=1)
+        """The newest frame that has arrived and the one `gap` steps before it; for what was before the first, the first: uint8 (c, 2, h, w, 3)."""
+        arrived = len(self._states) - 1 - self._latency
+        return np.stack([self._picture(max(arrived - self._gap, 0)), self._picture(max(arrived, 0))], axis=1)
 
     def _picture(self, index: int) -> np.ndarray:
         picture = self._pictures[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from envs.catalogue import LARGEST_PICTURE, PERTURBATIONS, RENDERINGS, TASKS, VERSIONS, check_task
+from envs.catalogue import LARGEST_PICTURE, LONGEST_LATENCY, PERTURBATIONS, RENDERINGS, TASKS, VERSIONS, check_task
 from envs.foreign.names import WAYS, check_place
 from envs.language.things import SPLITS
 from whatwhere.kinds import Checked, Length, OneOf, Range, Text
@@ -19,6 +19,7 @@ Perturbation = Annotated[str, OneOf(PERTURBATIONS)]
 Pixels = Annotated[int, Range(16, LARGEST_PICTURE)]
 ScaledPixels = Annotated[int, Range(16, 1024)]  # of pictures that no task draws
 FramesApart = Annotated[int, Range(1, 1000)]  # control steps
+Latency = Annotated[int, Range(0, LONGEST_LATENCY)]  # control steps
 Horizon = Annotated[int, Range(1, 1_000_000)]  # control steps
 Noise = Annotated[float, Range(0, 10)]  # of an action, whose numbers lie in [-1, 1]
 Names = Annotated[tuple[Annotated[str, Text("a name", 200)], ...], Length(1, 100)]  # of cameras, or of observations

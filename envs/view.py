@@ -14,7 +14,7 @@ import numpy as np
 
 from envs.catalogue import check_version, told_version
 from envs.experts import DeafExpert, RandomPolicy, ZeroPolicy, check_deaf, check_expert, expert_class
-from envs.options import Expert, Noise, Pixels, Rendering, Split, Task, Version
+from envs.options import Expert, Latency, Noise, Pixels, Rendering, Split, Task, Version
 from envs.video import VideoFile
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -47,6 +47,8 @@ class Settings:
     expert: Expert | None = None
     version: Version = 0
     split: Split | None = None
+    latency: Latency = 0
+    action_latency: Latency = 0
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
@@ -60,6 +62,7 @@ class Settings:
     def path(self) -> Path:
         task = "-".join(filter(None, (path_name(self.task), told_version(self.version, self.split))))
         name = f"{task}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
+        name += "".join(f"-{option}{value}" for option in ("latency", "action_latency") if (value := getattr(self, option)))
         return Path(self.out or f"outputs/view/{name}.mp4")
 
 
@@ -68,7 +71,8 @@ def main(settings: Settings) -> None:
     check_writable("out", settings.path.parent)
     import envs
 
-    env = envs.make(settings.task, rendering=settings.rendering, size=settings.size, version=settings.version, split=settings.split)
+    options = {name: getattr(settings, name) for name in ("rendering", "size", "version", "split", "latency", "action_latency")}
+    env = envs.make(settings.task, **options)
     try:
         record(env, make_policy(settings, env), settings)
     finally:

@@ -15,4 +15,5 @@ Split = Annotated[str, Like("envs.options:Split", "train, unseen_pairs or unseen
 Expert = Annotated[str, Like("envs.options:Expert", "module:Class")]
 Rendering = Annotated[str, Like("envs.options:Rendering", "fast or exact")]
 Perturbation = Annotated[str, Like("envs.options:Perturbation", "light, camera or distractors")]
+Latency = Annotated[int, Like("envs.options:Latency", "at least 0, at most 100")]
 Pixels = Annotated[int, Like("envs.options:Pixels", "at least 16, at most 480")]

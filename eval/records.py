@@ -33,6 +33,12 @@ class Episode(TypedDict):
     perturbation: NotRequired[Name | None]
     split: NotRequired[Name | None]
     instruction: NotRequired[Text | None]
+    latency: NotRequired[Index | None]
+    action_latency: NotRequired[Index | None]
+    trained_for: NotRequired[Text | None]
+    history: NotRequired[Text | None]
+    streams_used: NotRequired[Name | None]
+    without: NotRequired[Name | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -59,6 +65,12 @@ class About(TypedDict, total=False):
     streams: Name | None
     perturbation: Name | None
     split: Name | None
+    latency: Index | None
+    action_latency: Index | None
+    trained_for: Text | None
+    history: Text | None
+    streams_used: Name | None
+    without: Name | None
     execute: Index | None
     inference: Name | None
     seed: Index | None

@@ -1,7 +1,8 @@
 """`python -m eval.study study=few_demos`: a plan of many trainings and evaluations, and one table of their results.
 
-A cell of the plan is one policy: `policy.finetune`, then `eval.run` for every perturbation. Each runs in a process of its own, `jobs` cells at a time. What is
-there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line for each cell: a job of a cluster.
+A cell of the plan is one policy: `policy.finetune`, then `eval.run` for every perturbation and stream that is taken away. Each runs in a process of its own,
+`jobs` cells at a time. What is there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line
+for each cell: a job of a cluster.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
@@ -25,6 +26,7 @@ from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import collect, learned
 from eval.results import RESULTS, read_about
+from policy.options import Without
 from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
@@ -66,6 +68,7 @@ class Plan:
     num_demos: Annotated[tuple[Annotated[int, Range(1, 100_000)], ...], Length(1, 100)]
     train_seeds: Annotated[tuple[Seed, ...], Length(1, 1000)]
     perturbations: Annotated[tuple[Perturbation | None, ...], Length(1, 10)]
+    without: Annotated[tuple[Without | None, ...], Length(1, 3)] = (None,)  # streams that are taken away at evaluation, one at a time
     baseline: Annotated[str, Text("an encoder", 200)] | None = None
 
 
@@ -85,7 +88,8 @@ class Settings:
         from policy.training.settings import Settings as Finetune
 
         chosen = {method: given or {} for method, given in self.study.methods.items()}
-        baseline, names = self.study.baseline, [learned(given.get("encoder", method), given.get("head")) for method, given in chosen.items()]
+        baseline = self.study.baseline
+        names = [learned(given.get("encoder", method), given.get("head"), given.get("streams_used")) for method, given in chosen.items()]
         if baseline is not None and baseline not in names:
             raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
         for cell in self.cells():
@@ -109,21 +113,27 @@ class Settings:
         given = {"demos": self.folder(cell.task), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": f"{self.out}/policies/{cell.name}"}
         return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
 
-    def rows(self, cell: Cell, perturbation: str | None) -> Path:
-        return Path(self.out) / "rows" / (cell.name + (f"_{perturbation}" if perturbation else ""))
+    def plays(self, cell: Cell) -> list[dict[str, str]]:
+        """What is said to `eval.run` beside the policy, for each evaluation. A stream that a policy never sees is not taken away from it."""
+        whole = cell.options.get("streams_used") in (None, "both")
+        found = [{"perturbation": one, "without": other} for one, other in product(self.study.perturbations, self.study.without if whole else (None,))]
+        return [{key: value for key, value in play.items() if value is not None} for play in found]
 
-    def evaluate(self, cell: Cell, perturbation: str | None) -> list[str]:
+    def rows(self, cell: Cell, play: Mapping[str, str]) -> Path:
+        words = [cell.name, *(f"without-{value}" if key == "without" else value for key, value in play.items())]
+        return Path(self.out) / "rows" / "_".join(words)
+
+    def evaluate(self, cell: Cell, play: Mapping[str, str]) -> list[str]:
         given: dict[str, Any] = {"checkpoint": f"{self.out}/policies/{cell.name}", "episodes": self.episodes, "seed": self.seed, "video": 0}
         given |= {"num_envs": 1} if self.jobs > 1 else {}  # the cores are shared out among the jobs
-        given |= {"perturbation": perturbation} if perturbation else {}
-        return _python("eval.run", task=cell.task, **given, out=str(self.rows(cell, perturbation)))
+        return _python("eval.run", task=cell.task, **given, **play, out=str(self.rows(cell, play)))
 
     def commands(self, cell: Cell) -> list[list[str]]:
-        return [self.train(cell), *(self.evaluate(cell, perturbation) for perturbation in self.study.perturbations)]
+        return [self.train(cell), *(self.evaluate(cell, play) for play in self.plays(cell))]
 
     def is_done(self, cell: Cell) -> bool:
         """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""
-        paths = [self.rows(cell, perturbation) / RESULTS for perturbation in self.study.perturbations]
+        paths = [self.rows(cell, play) / RESULTS for play in self.plays(cell)]
         found = [read_about(path) if path.exists() else {} for path in paths]
         return all((results.get("episodes"), results.get("seed")) == (self.episodes, self.seed) for results in found)
 
@@ -142,7 +152,7 @@ def main(settings: Settings) -> None:
         for task in settings.study.tasks:
             _run(settings.collect(task))
         failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
-    folders = [settings.rows(cell, perturbation) for cell in cells if settings.is_done(cell) for perturbation in settings.study.perturbations]
+    folders = [settings.rows(cell, play) for cell in cells if settings.is_done(cell) for play in settings.plays(cell)]
     if folders:
         baseline = settings.study.baseline
         publish(collect(folders, baseline), baseline, settings.out, "study")

@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policy.ablation import STREAMS, check_without
 from policy.export.record import verified
+from policy.history import OwnHistory
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
 from policy.model import Policy
@@ -40,6 +42,7 @@ class Agent:
     chunks of earlier queries that still reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
     `inference`: how the answers are computed (policy.inference): plain, bf16, a file that `python -m policy.export to=onnx` wrote, or auto: the fastest that
     needs nothing more on this processor.
+    `without`: m or p: a stream that is taken away, to see what it is worth; of it the policy gets what it says of equal frames, or of a grey picture.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class Agent:
         execute: int | None = None,
         ensemble: float | None = None,
         inference: str | os.PathLike[str] = "plain",
+        without: str | None = None,
     ) -> None:
         execute = policy.config.execute if execute is None else execute
         if isinstance(execute, bool) or not isinstance(execute, int | np.integer) or not 1 <= execute <= policy.config.chunk:
@@ -59,8 +63,13 @@ class Agent:
             raise BadInput(f"change={policy.config.change}: this policy needs frames of the future; only change=past can act")
         self.policy, self.config, self.normalisation = policy.eval(), policy.config, dict(normalisation)
         self.execute, self.ensemble = execute, ensemble
+        check_without(self.config.streams_used, without, "the policy")
+        self.without, self._is_exported = without, str(inference).endswith(EXPORTED)
+        if without is not None and self._is_exported:
+            raise BadInput(f"without={without}: an exported file always sees both streams; use inference=plain")
         self.inference, self._ask = answering(inference, self.policy, self.normalisation)
         self.checkpoint: checkpoint.Checkpoint | None = None
+        self._own = OwnHistory(self.config, self.execute)
         self.reset()
 
     @staticmethod
@@ -70,13 +79,14 @@ class Agent:
         execute: int | None = None,
         ensemble: float | None = None,
         inference: str | os.PathLike[str] = "auto",
+        without: str | None = None,
     ) -> Agent:
         """By name or folder (policy.storage.checkpoint.load). `device`: auto, cpu or cuda, as text or as torch's own. Raises BadInput."""
         checkpoint.verify(name_or_folder)
         loaded = checkpoint.load(name_or_folder, choose_device(device))
         if str(inference).endswith(EXPORTED):
             verified(str(inference), loaded.sha256)
-        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference)
+        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference, without)
         agent.checkpoint = loaded
         return agent
 
@@ -89,19 +99,50 @@ class Agent:
         self._told: tuple[str, NDArray[Any]] | None = None  # the instruction, and what it is to the policy
         self._chunks: list[NDArray[np.float32]] = []  # what is left of earlier chunks, from the present step on, oldest first
         self._last: Prediction | None = None
+        self._own.restart()
 
     def act(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The next `execute` actions, (execute, a) in [-1, 1], for one observation:
 
-        frames uint8 (c, 2, h, w, 3), the frame `frame_gap` control steps ago and the present one; proprio float32 (s,); instruction str.
+        frames uint8 (c, 2, h, w, 3), the newest frame that has arrived and the one `frame_gap` control steps before it; proprio float32 (s,), of now;
+        instruction str. What a policy for late pictures is told of the robot since (policy.history), the agent remembers by itself.
         Raises BadInput if the observation is not what the policy was trained on.
         """
+        self._asked = self.inputs(obs)
+        self._last = self._answer()
+        self._queries += 1
+        actions = np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
+        self._own.add(np.asarray(obs["proprio"], np.float32), actions)
+        return actions
+
+    def inputs(self, obs: Mapping[str, Any]) -> tuple[Any, NDArray[np.float32], NDArray[Any], NDArray[np.float32] | None]:
+        """What the next answer is computed from: frames, what is known of the robot (own,), the instruction's code, and noise or None. Raises BadInput."""
         self.check(obs)
         if self._told is None or self._told[0] != obs["instruction"]:  # else it was read in this episode
             self._told = obs["instruction"], self.policy.language.code(obs["instruction"]).numpy()
-        self._last = self._ask(obs["frames"], np.asarray(obs["proprio"], np.float32), self._told[1], self.noise())
-        self._queries += 1
-        return np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
+        own = self._own.beside(np.asarray(obs["proprio"], np.float32))
+        return obs["frames"], own, self._told[1], self.noise()
+
+    def chunk(self) -> NDArray[np.float32]:
+        """All actions of the last answer, (k, a) in [-1, 1], of which `act` gave the first; (0, a) before it."""
+        return np.zeros((0, self.config.action_dim), np.float32) if self._last is None else np.clip(self._last.actions[0].numpy(), -1.0, 1.0)
+
+    def _answer(self, *without: str) -> Prediction:
+        """To what was asked last, without these streams."""
+        hidden = {*without, self.without} - {None}
+        if not hidden:
+            return self._ask(*self._asked)
+        with self.policy.without(*hidden):  # type: ignore[arg-type]
+            return self._ask(*self._asked)
+
+    def influence(self) -> dict[str, float] | None:
+        """How much each stream that it sees moves its last answer: the mean difference of the numbers of the actions to be carried out, with and without
+        it. Each costs a query. None before the first query, and where an exported file answers."""
+        if self._last is None or self._is_exported:
+            return None
+        seen = [stream for stream in STREAMS if stream not in self.policy.unseen | {self.without}]
+        answers = {stream: self._answer(stream).actions[0, : self.execute] for stream in seen}
+        return {stream: float((answer - self._last.actions[0, : self.execute]).abs().mean()) for stream, answer in answers.items()}
 
     def noise(self) -> NDArray[np.float32] | None:
         """What the next answer will draw from, (z,); None where the head draws nothing."""

@@ -7,11 +7,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from policy.ablation import USED
 from policy.encoders import ENCODERS, FROM_SCRATCH
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
 from policy.heads import EARLIER_NAMES, HEADS
 from policy.joins import JOINS, UNNAMED_JOIN
 from policy.language import LANGUAGES, UNNAMED_LANGUAGE
+from policy.late import check_late, sizes
 from whatwhere.errors import BadInput, choose, shown
 
 MOST_CAMERAS = 16
@@ -22,7 +24,8 @@ MOST = {  # of what a file may ask for, so that none asks for hours or for all m
 }  # fmt: skip
 
 
-ADDED = ("language", "join")  # settings that files of earlier versions do not have
+# settings that files of earlier versions do not have, and later ones only where they were chosen
+ADDED = ("language", "join", "latency", "action_latency", "history", "streams_used")
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
 
@@ -78,6 +81,10 @@ class PolicyConfig:
     m_dropout: float = 0.0  # share of training samples that see no change
     proprio_dropout: float = 0.0  # share of proprio's numbers that training hides, each by itself
     frozen_streams: bool = True
+    latency: int = 0  # control steps by which the pictures it was trained for are late
+    action_latency: int = 0  # by which its actions are carried out late
+    history: tuple[str, ...] = ()  # what it is told of the robot since (policy.history)
+    streams_used: str = "both"  # m or p: it never sees the other one (policy.ablation)
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     language: str = UNNAMED_LANGUAGE
     join: str = UNNAMED_JOIN
@@ -90,6 +97,7 @@ class PolicyConfig:
         choose("head", self.head, HEADS)
         choose("language", self.language, LANGUAGES)
         choose("join", self.join, JOINS)
+        choose("streams_used", self.streams_used, USED)
         choose("change", self.change, ("past", "future"))
         if self.sharing == "shared" and self.cls_fusion != self.fusion:
             raise BadInput(f"cls_fusion={self.cls_fusion}: sharing=shared has one module for CLS and patches; set cls_fusion={self.fusion} too")
@@ -103,6 +111,7 @@ class PolicyConfig:
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"{name}={getattr(self, name)}: must be at least 0 and less than 1")
         self._check_binary()
+        check_late(self.history, self.latency, self.action_latency, self.execute)
         if self.uses_streams and self.size % self.streams.patch:
             raise BadInput(f"size={self.size}: must be a multiple of streams.patch={self.streams.patch}")
 
@@ -117,12 +126,18 @@ class PolicyConfig:
     def uses_streams(self) -> bool:
         return self.encoder not in FROM_SCRATCH
 
+    @property
+    def own_dim(self) -> int:
+        """How many numbers the policy is given of the robot itself: proprio, and its history beside it."""
+        return self.proprio_dim + sizes(self.history, self.proprio_dim, self.action_dim, self.latency + self.action_latency)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; of what was added later only what is not as it was before, so that files of earlier versions stay as they are."""
         values = dataclasses.asdict(self)
         for name in ADDED:
             if values[name] == getattr(PolicyConfig, name):
                 del values[name]
+        values |= {"history": list(self.history)} if self.history else {}
         return values | {"cameras": list(self.cameras), "binary": [list(row) for row in self.binary]}
 
     @staticmethod

@@ -36,12 +36,14 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
     """
     from policy.encoders import FROM_SCRATCH
     from policy.training.dataset import load_demos
+    from policy.training.late import delayed
 
     if settings.demos is None:
         raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
     check_places(settings)
-    demos = load_demos(settings.demos, settings.num_demos, settings.chunk, mirror=_mirror(settings))
-    held_out = load_demos(settings.demos, settings.held_out, settings.chunk, after=demos) if settings.held_out else None
+    reach = settings.chunk + settings.action_latency
+    demos = load_demos(settings.demos, settings.num_demos, reach, mirror=_mirror(settings))
+    held_out = load_demos(settings.demos, settings.held_out, reach, after=demos) if settings.held_out else None
     if demos.attrs["task"] != settings.task:
         known = demos.attrs["task"]
         raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
@@ -54,7 +56,8 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
         if needed != found:
             remedy = "draw them again with envs.demos.render" if "origin" not in demos.attrs else f"convert the file they came in again, with size={needed}"
             raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; {remedy}")
-    return demos, held_out
+    late = settings.latency, settings.action_latency, settings.history
+    return delayed(demos, *late), None if held_out is None else delayed(held_out, *late)
 
 
 def _mirror(settings: Settings) -> Mirror | None:

@@ -10,12 +10,14 @@ noise, for heads that draw ─────────────────�
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from policy.ablation import unseen
 from policy.channels import pair_channels
 from policy.config import PolicyConfig
 from policy.encoders import ENCODERS
@@ -34,9 +36,7 @@ from whatwhere.named import named
 class Policy(nn.Module):
     """Frames, proprio (normalised) and instruction → a chunk of actions (normalised). Built by `build`."""
 
-    def __init__(
-        self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, joins: list[Join], reader: Reader, head: Decoder
-    ) -> None:
+    def __init__(self, config: PolicyConfig, streams: TwoStreamEncoder | None, encoder: Any, joins: list[Join], reader: Reader, head: Decoder) -> None:
         super().__init__()
         self.config = config
         self.streams = streams
@@ -47,7 +47,8 @@ class Policy(nn.Module):
         self.head = head
         if self.streams is not None and config.frozen_streams:
             self.streams.requires_grad_(False)
-        self._still_known: tuple[Any, tuple[Tensor, Tensor]] | None = None
+        self.unseen = unseen(config.streams_used)  # streams of which it gets what they say of nothing: of equal frames, or of a grey picture
+        self._known: dict[str, tuple[Any, tuple[Tensor, Tensor]]] = {}
         self.train()
 
     def forward(
@@ -81,7 +82,9 @@ class Policy(nn.Module):
         kept = self._kept(len(frames), frames.device)
         if kept is not None:
             channels = Channels(channels.m * kept[:, None, None, None, None], channels.p)
-        return channels if self.streams is None else self.see(channels)
+        if self.streams is not None:
+            return self.see(channels) if not self.unseen else self._see_some(channels)
+        return Channels(*(x * (name not in self.unseen) for name, x in (("m", channels.m), ("p", channels.p)))) if self.unseen else channels
 
     def see(self, channels: Channels) -> StreamTokens:
         """Channels of (b, c) pictures → stream tokens (b, c, …): the part that is cached when the streams are frozen."""
@@ -95,7 +98,17 @@ class Policy(nn.Module):
         """As `look`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
         kept = self._kept(len(tokens.m_cls), tokens.m_cls.device)
         tokens = tokens.map(lambda x: x.float())
-        return tokens if kept is None else self._without_change(tokens, kept)
+        tokens = tokens if kept is None else self._without_change(tokens, kept)
+        return self._hidden(tokens) if self.unseen else tokens
+
+    @contextlib.contextmanager
+    def without(self, *streams: str) -> Iterator[None]:
+        """For so long it does not see `streams` (m, p) either, but gets what they say of equal frames, or of a grey picture."""
+        before, self.unseen = self.unseen, self.unseen | set(streams)
+        try:
+            yield
+        finally:
+            self.unseen = before
 
     def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor | Words, moved: Tensor | None = None) -> Reading:
         """What was seen, (b, c, …) → the features that the head decodes."""
@@ -133,26 +146,48 @@ class Policy(nn.Module):
 
     def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"] | None:
         """Which samples see what changed; None for all: M dropout is for training."""
-        if not (self.training and self.config.m_dropout):
+        if not (self.training and self.config.m_dropout) or self.config.streams_used != "both":  # one stream alone is never hidden
             return None
         return torch.rand(b, device=device) >= self.config.m_dropout
 
     def _without_change(self, tokens: StreamTokens, kept: Tensor) -> StreamTokens:
         """A dropped sample gets what the M stream says about two equal frames: a state that occurs, unlike zeros."""
-        cls, patches = self._still()
+        cls, patches = self.of_nothing("m")
         m_cls = torch.where(kept[:, None, None], tokens.m_cls, cls[:, None])
         m_patches = torch.where(kept[:, None, None, None], tokens.m_patches, patches[:, None])
         return StreamTokens(m_cls, m_patches, tokens.p_cls, tokens.p_patches)
 
-    def _still(self) -> tuple[Tensor, Tensor]:
-        """`streams.still()`; of frozen streams it is computed once, since it takes as long as a twentieth of a training step."""
+    def _see_some(self, channels: Channels) -> StreamTokens:
+        """As `see`, without computing what is unseen."""
+        assert self.streams is not None
+        b, c = channels.m.shape[:2]
+        found: list[Tensor] = []
+        for name, encoder, given in (("m", self.streams.encoder_m, channels.m), ("p", self.streams.encoder_p, channels.p)):
+            if name in self.unseen:
+                cls, patches = self.of_nothing(name)
+                found += [cls.expand(b, c, -1), patches.expand(b, c, -1, -1)]
+                continue
+            with torch.no_grad() if self.config.frozen_streams else contextlib.nullcontext():
+                tokens = encoder.forward_features(given.flatten(0, 1)).unflatten(0, (b, c))
+            found += [tokens[:, :, 0], tokens[:, :, 1:]]
+        return StreamTokens(*found)
+
+    def _hidden(self, tokens: StreamTokens) -> StreamTokens:
+        """The tokens with those of unseen streams replaced."""
+        found = {"m": (tokens.m_cls, tokens.m_patches), "p": (tokens.p_cls, tokens.p_patches)}
+        for name in self.unseen:
+            found[name] = tuple(said[None].expand_as(there) for said, there in zip(self.of_nothing(name), found[name], strict=True))  # type: ignore[assignment]
+        return StreamTokens(*found["m"], *found["p"])
+
+    def of_nothing(self, stream: str) -> tuple[Tensor, Tensor]:
+        """`streams.still()` (m) or `.grey()` (p); of frozen streams it is computed once, since it takes as long as a twentieth of a training step."""
         assert self.streams is not None
         device = next(self.streams.parameters()).device
         way = (device, torch.is_autocast_enabled(device.type))
-        if self._still_known is None or self._still_known[0] != way or not self.config.frozen_streams:
+        if stream not in self._known or self._known[stream][0] != way or not self.config.frozen_streams:
             with torch.no_grad():
-                self._still_known = (way, self.streams.still())
-        return self._still_known[1]
+                self._known[stream] = (way, self.streams.still() if stream == "m" else self.streams.grey())
+        return self._known[stream][1]
 
     def train(self, mode: bool = True) -> Policy:
         super().train(mode)
@@ -184,7 +219,7 @@ def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Poli
         num_pooled=joins[0].num_pooled,
         num_grids=joins[0].num_grids,
         cameras=len(config.cameras),
-        proprio_dim=config.proprio_dim,
+        proprio_dim=config.own_dim,
         task_dim=config.task_dim,
         keypoints=config.keypoints,
         proprio_dropout=config.proprio_dropout,

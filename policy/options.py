@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from policy.ablation import STREAMS, USED
 from policy.encoders import ENCODERS
 from policy.fusion import FUSIONS
 from policy.heads import HEADS
 from policy.inference import EXPORTED, INFERENCES, check_inference
-from whatwhere.kinds import Checked, OneOf, Range, Text
+from policy.late import LONGEST, PARTS
+from whatwhere.kinds import Checked, Length, OneOf, Range, Text
 
 TaskName = Annotated[str, Text("the name of a task", 200)]
 Version = Annotated[int, Range(0, 1000)]  # of a task
@@ -25,4 +27,8 @@ LearningRate = Annotated[float, Range(0, 1, above=True)]
 WeightDecay = Annotated[float, Range(0, 1)]
 Dropout = Annotated[float, Range(0, 1, below=True)]
 HeldOutShare = Annotated[float, Range(0, 1, above=True, below=True)]
+StreamsUsed = Annotated[str, OneOf(USED)]
+Without = Annotated[str, OneOf(STREAMS)]
+Latency = Annotated[int, Range(0, LONGEST)]  # control steps
+History = Annotated[tuple[Annotated[str, OneOf(PARTS)], ...], Length(0, len(PARTS))]
 ChunkLength = Annotated[int, Range(1, 1000)]  # actions

@@ -69,8 +69,10 @@ def main(settings: Settings) -> None:
 
 
 def _name(policy: PolicyConfig) -> str:
-    """The folder of a policy below its task's: one name for each encoder and head."""
-    return policy.encoder if policy.head == UNNAMED else f"{policy.encoder}_{policy.head}"
+    """The folder of a policy below its task's: one name for each encoder and head, and for what it sees and how late."""
+    named = {"": policy.head if policy.head != UNNAMED else "", "only": policy.streams_used if policy.streams_used != "both" else ""}
+    named |= {"latency": policy.latency or "", "actions": policy.action_latency or ""}
+    return "_".join([policy.encoder, *(f"{name}{value}" for name, value in named.items() if value)])
 
 
 def score_of(path: Path, sha256: str) -> dict[str, Any]:
@@ -80,6 +82,8 @@ def score_of(path: Path, sha256: str) -> dict[str, Any]:
     results: Score = read_json(path, Score)
     if results["sha256"] != sha256:
         raise BadInput(f"{path}: the score of the weights {str(results['sha256'])[:16]}, not of {sha256[:16]}; evaluate this checkpoint first")
+    if odd := [f"{name}={value}" for name in ("perturbation", "without", "trained_for") if (value := results.get(name))]:
+        raise BadInput(f"{path}: the score under other conditions than the policy's own ({', '.join(odd)}); evaluate it without them")
     return {key: results.get(key) for key in ("seed", "episodes", "success", "position_error_cm", "relation_rate", "versions")}
 
 

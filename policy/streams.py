@@ -85,6 +85,12 @@ class TwoStreamEncoder(nn.Module):
         tokens = self.encoder_m.forward_features(nothing)
         return tokens[:, 0], tokens[:, 1:]
 
+    def grey(self) -> tuple[Float[Tensor, "1 d"], Float[Tensor, "1 n d"]]:
+        """What the P stream says of a grey picture (P ≡ 0: no gradients, colours in the middle): its CLS and patch tokens."""
+        nothing = torch.zeros(1, P_CHANNELS, self.size, self.size, device=next(self.parameters()).device)
+        tokens = self.encoder_p.forward_features(nothing)
+        return tokens[:, 0], tokens[:, 1:]
+
 
 def check_sizes(size: int, patch: int, dim: int, depth: int, heads: int, stem: str) -> None:
     """Raises BadInput unless the numbers make a stream."""

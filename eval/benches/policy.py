@@ -64,17 +64,22 @@ def ways() -> list[Figure]:
         told = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     ms = dict(zip(names, told["ms"], strict=True))
     figures = [Figure(f"query, {CHECKPOINT}: inference={name}", value, "ms", note=f"{value / ms['plain']:.2f} of plain") for name, value in ms.items()]
+    still = [(name, value, value / ms[name]) for name, value in told["still_ms"].items()]  # where M is looked up and not computed
+    figures += [Figure(f"  where nothing moved: inference={name}", value, "ms", note=f"{share:.2f} of one where something did") for name, value, share in still]
     share = Figure("a control step's share of it", ms[told["auto"]] / told["execute"], "ms", at_most=STEP_MS, note=f"{told['auto']}, execute={told['execute']}")
     return [*figures, share]
 
 
 def ways_ms(names: list[str], queries: int = 60) -> dict[str, Any]:
-    """Median milliseconds of `Agent.act` by each way, taking turns; which of them `auto` is, and how many actions an answer is good for."""
+    """Median milliseconds of `Agent.act` by each way, taking turns, also where nothing moved; which `auto` is, and how many actions an answer is for."""
     from policy.agent import Agent
+    from policy.inference import INFERENCES
 
     agents = [Agent.from_pretrained(CHECKPOINT, "cpu", inference=name) for name in names]
     auto = Agent.from_pretrained(CHECKPOINT, "cpu").inference
-    return {"ms": (1000 * np.median(seconds_of(agents, queries), axis=0)).tolist(), "auto": auto, "execute": agents[0].config.execute}
+    ms, still = ((1000 * np.median(seconds_of(agents, queries, still), axis=0)).tolist() for still in (False, True))
+    looked_up = {name: value for name, value in zip(names, still, strict=True) if name in INFERENCES}  # exported files compute what they are given
+    return {"ms": ms, "still_ms": looked_up, "auto": auto, "execute": agents[0].config.execute}
 
 
 def finetuning() -> Iterator[Figure]:

@@ -83,12 +83,13 @@ def _mark(picture: Image.Image, look: Any, camera: int) -> None:
 
 def compose(
     scene: np.ndarray, side: Image.Image, title: str, marks: Mapping[str, np.ndarray], errors_cm: Sequence[float], step: int, horizon: int, control_hz: int,
-    instruction: str, outcome: tuple[str, bool | None],
+    instruction: str, outcome: tuple[str, bool | None], inset: Callable[[ImageDraw.ImageDraw], None] | None = None,
 ) -> np.ndarray:  # fmt: skip
     """uint8 (HEIGHT, WIDTH, 3).
 
     `scene` (480, 640, 3); `side` from `panel`; `marks`: "target" and "goal" as (2,) column and row in the scene, where the task has them;
-    `errors_cm` so far; `outcome`: a word, and whether it is good (None: not yet known).
+    `errors_cm` so far; `outcome`: a word, and whether it is good (None: not yet known). `inset`
+    draws something more over the scene.
     """
     image = Image.new("RGB", (WIDTH, HEIGHT), GROUND)
     image.paste(Image.fromarray(scene).resize(SCENE) if scene.shape[1::-1] != SCENE else Image.fromarray(scene), (0, 0))
@@ -106,6 +107,8 @@ def compose(
     _plot(draw, errors_cm, horizon, (SCENE[0] + GAP, HEIGHT - FOOT + 40, WIDTH - GAP - 52, HEIGHT - 10))
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT), _fitted(f"“{instruction}”", PANEL - 2 * GAP, 14), INK, font(14))
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT + 20), "position error so far", DIM, font(12))
+    if inset is not None:
+        inset(draw)
     return np.asarray(image)
 
 

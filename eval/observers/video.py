@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from envs.video import VideoFile
 from eval.observers import Observer, picture
+from eval.observers.influence import draw_influence
 
 LAST_FRAME_S = 1.0  # how long the end is held
 ENCODING = ("-crf", "23", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart")
@@ -22,9 +24,9 @@ class VideoObserver(Observer):
     Raises Failed where it cannot be written.
     """
 
-    def __init__(self, folder: str | Path, label: str, keep: Literal["all", "failures"] = "all") -> None:
-        """`label`: who acts, for the title."""
-        self.folder, self.label, self.keep = Path(folder), label, keep
+    def __init__(self, folder: str | Path, label: str, keep: Literal["all", "failures"] = "all", influence: bool = False) -> None:
+        """`label`: who acts, for the title. `influence`: also show how much each stream moves the action, which asks the policy again (policy.agent)."""
+        self.folder, self.label, self.keep, self.shows_influence = Path(folder), label, keep, influence
 
     def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: dict[str, Any]) -> None:
         self.title = f"{env.task} · {self.label} · episode {row['episode']}"
@@ -32,12 +34,15 @@ class VideoObserver(Observer):
         self.video = VideoFile(self.folder / self.name, picture.HEIGHT, picture.WIDTH, env.control_hz, ENCODING)
         self.errors_cm: list[float] = []
         self.steps = 0
+        self.influence: list[tuple[int, dict[str, float]]] = []
         self.instruction = obs["instruction"]
         self.side = picture.panel(obs["frames"], env.cameras)
         self._draw(env, info)
 
     def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
         self.side = picture.panel(obs["frames"], env.cameras, policy.attention())
+        if self.shows_influence and (told := policy.influence()) is not None:
+            self.influence.append((self.steps, told))
 
     def step(self, env: Any, action: np.ndarray, info: dict[str, Any]) -> None:
         self.steps += 1
@@ -66,6 +71,7 @@ class VideoObserver(Observer):
         self.video.write(self._compose(("success", True) if info["success"] else ("running", None)))
 
     def _compose(self, outcome: tuple[str, bool | None]) -> np.ndarray:
+        inset = partial(draw_influence, told=self.influence, horizon=self.horizon) if self.shows_influence else None
         return picture.compose(
-            self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome
+            self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome, inset
         )

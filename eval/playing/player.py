@@ -47,6 +47,12 @@ class Player:
     perturbation: str | None = None
     version: int = 0  # of the task
     split: str | None = None  # which things and sentences there are, in version 1
+    latency: int | None = None  # control steps by which pictures are late, where they are
+    action_latency: int | None = None  # by which actions are carried out late
+    trained_for: str | None = None  # the latencies of its training, where those of the evaluation are others
+    history: str | None = None  # what the policy is told of the robot since (policy.history)
+    streams_used: str | None = None  # where it is not both
+    without: str | None = None  # the stream that is taken away
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
@@ -56,6 +62,7 @@ class Player:
     first: int = 0
     expert: str | None = None  # module:Class
     trajectories: bool = False
+    influence: bool = False  # whether videos show how much each stream moves the action
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Callable[[int, Callable[..., None]], Row]]:
@@ -63,11 +70,12 @@ class Player:
 
         torch.set_num_threads(1)
         # before the simulator: bad weights are refused at once
-        policy = policies.learned(self.folder, self.device, self.execute, self.inference) if self.policy == "learned" else None
+        policy = policies.learned(self.folder, self.device, self.execute, self.inference, self.without) if self.policy == "learned" else None
         import envs
 
         options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
-        env = envs.make(self.task, **options, perturbation=self.perturbation, version=self.version, split=self.split, origin=self.origin)
+        options |= {"latency": self.latency or 0, "action_latency": self.action_latency or 0, "version": self.version, "split": self.split}
+        env = envs.make(self.task, **options, perturbation=self.perturbation, origin=self.origin)
         try:
             yield self._play(env, policy)
         finally:
@@ -87,11 +95,16 @@ class Player:
             if self.wants_video(episode):
                 from eval.observers.video import VideoObserver
 
-                observers.append(VideoObserver(self.out, self.encoder or self.policy, "failures" if self.video == "failures" else "all"))
+                observers.append(VideoObserver(self.out, self.title, "failures" if self.video == "failures" else "all", self.influence))
             inference = {} if policy is None else {"inference": policy.inference}
             return self.row(rollout(env, acting, self.seed, episode, observers) | inference)
 
         return play
+
+    @property
+    def title(self) -> str:
+        """Who acts, for videos."""
+        return f"{self.encoder or self.policy}{f' without {self.without.upper()}' if self.without else ''}"
 
     def wants_video(self, episode: int) -> bool:
         return self.video == "failures" or (isinstance(self.video, int) and episode < self.first + self.video)

@@ -44,6 +44,10 @@ class Learned:
     def attention(self) -> Any:
         return self.agent.attention()
 
+    def influence(self) -> dict[str, float] | None:
+        """How much each stream moves the last answer (policy.agent.Agent.influence)."""
+        return self.agent.influence()
+
 
 class Expert:
     """A scripted expert (`envs.experts`): one action a step, from the privileged state."""
@@ -86,11 +90,14 @@ class Blind:
         return None
 
 
-def learned(checkpoint: str, device: str, execute: int | None = None, inference: str = "auto") -> Learned:
-    """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says. Raises BadInput for a bad one."""
+def learned(checkpoint: str, device: str, execute: int | None = None, inference: str = "auto", without: str | None = None) -> Learned:
+    """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says; `without`: a stream that is taken away.
+
+    Raises BadInput for a bad one.
+    """
     from policy.agent import Agent
 
-    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute, inference=inference))
+    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute, inference=inference, without=without))
 
 
 def scripted(policy: str, task: str, action_dim: int, expert: str | None = None) -> RolloutPolicy:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
+from policy.ablation import check_without
+from policy.late import check_pace
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
@@ -25,7 +27,8 @@ def prepare(settings: Settings) -> Player:
     """The evaluation that `settings` ask for. Raises BadInput for wrong versions, a checkpoint that is damaged or made for something else, a training start."""
     check_simulator()
     common: dict[str, Any] = {"task": settings.task, "policy": settings.policy, "seed": settings.seed, "video": settings.video, "first": settings.first}
-    common |= {"trajectories": settings.trajectories, "expert": settings.expert, "perturbation": settings.perturbation}
+    common |= {"trajectories": settings.trajectories, "expert": settings.expert, "perturbation": settings.perturbation, "influence": settings.influence}
+    common |= {"action_latency": settings.action_latency or None}
     if settings.policy == "learned":
         player = _learned(settings, common)
     else:
@@ -56,6 +59,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     if TRAINING_START not in allow:
         hashes = frozenset(training.get("start_hashes", ()))
         _check_starts(settings, name, training)
+    common |= _late(settings, name, config)
     return Player(
         **common,
         device=settings.device,
@@ -65,6 +69,8 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         checkpoint=name,
         sha256=stored.sha256,
         encoder=config.encoder,
+        streams_used=None if config.streams_used == "both" else config.streams_used,
+        without=settings.without,
         head=None if config.head == UNNAMED else config.head,
         execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
@@ -90,6 +96,17 @@ def _version(settings: Settings, trained: Mapping[str, Any]) -> dict[str, Any]:
     version: int = recorded_version(trained).get("version", 0) if settings.version is None else settings.version
     check_version(settings.task, version, settings.split)
     return {"version": version, "split": (settings.split or SPLITS[0]) if version else None}
+
+
+def _late(settings: Settings, name: str, config: Any) -> dict[str, Any]:
+    """How late pictures and actions are: as in the policy's training, unless something else is asked for, which is noted and stands in each row."""
+    trained = {key: getattr(config, key) for key in ("latency", "action_latency")}
+    played = trained | {key: value for key in trained if (value := getattr(settings, key)) is not None}
+    said = ", ".join(f"{key}={value}" for key, value in trained.items())
+    if played != trained:
+        print(f"note: {name} was trained for {said}; here it meets {', '.join(f'{key}={value}' for key, value in played.items())}", flush=True)
+    told = {"trained_for": None if played == trained else said, "history": " ".join(config.history) or None}
+    return {key: value or None for key, value in played.items()} | told
 
 
 def _exported(settings: Settings, stored: Stored) -> str | None:
@@ -132,6 +149,8 @@ def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> No
         raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
     if settings.execute is not None and settings.execute > config.chunk:
         raise BadInput(f"execute={settings.execute}: must be 1 to {config.chunk}, the chunk that {name} predicts")
+    check_without(config.streams_used, settings.without, name)
+    check_pace(config.history, config.latency, settings.execute or config.execute)
     if settings.size not in (None, config.size):
         raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
 
@@ -158,6 +177,8 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [f"execute{settings.execute}"] if settings.execute is not None else []
     parts += [player.perturbation] if player.perturbation is not None else []
     parts += [told] if (told := told_version(player.version, player.split)) else []
+    parts += [f"{key.replace('_', '')}{value}" for key in ("latency", "action_latency") if (value := getattr(settings, key)) is not None]
+    parts += [f"without-{player.without}"] if player.without is not None else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
     parts += [path_name(player.exported or player.inference)] if settings.inference != "auto" else []
@@ -168,7 +189,8 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    named = {name: getattr(player, name) for name in ("expert", "perturbation", "origin") if getattr(player, name) is not None}
+    where = ("expert", "perturbation", "latency", "action_latency", "without", "origin")
+    named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
     named |= {"version": player.version, "split": player.split} if player.version else {}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from eval.options import Expert, Perturbation, Pixels, Rendering, Split, Task, Version
+from eval.options import Expert, Latency, Perturbation, Pixels, Rendering, Split, Task, Version
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
-from policy.options import ChunkLength, Device, Encoder, Inference
+from policy.options import ChunkLength, Device, Encoder, Inference, Without
 from whatwhere.errors import BadInput
 from whatwhere.kinds import InputPath, OneOf, OutputFolder, Processes, Range, Seed
 from whatwhere.options import options
@@ -42,6 +42,10 @@ class Settings:
     inference: Inference = "auto"
     version: Version | None = None
     split: Split | None = None
+    latency: Latency | None = None
+    action_latency: Latency | None = None
+    without: Without | None = None
+    influence: bool = False
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
@@ -58,6 +62,15 @@ class Settings:
             check_deaf(self.policy, self.version or 0)
         if self.policy != "learned" and self.checkpoint is not None:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
+        if self.policy != "learned" and self.without is not None:
+            raise BadInput(f"without={self.without}: policy={self.policy} has no streams; leave it out or use policy=learned")
+        if self.influence and (self.policy != "learned" or self.video == 0):
+            raise BadInput("influence=true: is shown in videos of learned policies; needs policy=learned and video=1 or more")
+        for name in ("without", "influence") if self.inference.endswith(EXPORTED) else ():
+            if getattr(self, name):
+                raise BadInput(f"{name}={str(getattr(self, name)).lower()}: an exported file always sees both streams; use inference=plain")
+        if self.policy != "learned" and self.latency is not None:
+            raise BadInput(f"latency={self.latency}: policy={self.policy} looks at no pictures; leave it out or use policy=learned")
         if self.policy != "learned" and self.execute is not None:
             raise BadInput(f"execute={self.execute}: policy={self.policy} predicts no chunks; leave it out or use policy=learned")
         if self.inference != "auto" and self.policy != "learned":

@@ -28,20 +28,19 @@ class Entry:
 
     @property
     def name(self) -> str:
-        """The encoder of a learned policy, with its head where rows name it; otherwise the policy."""
+        """The encoder of a learned policy, with its head and the one stream it sees where rows name them; otherwise the policy."""
         policy = self.results["policy"] or "learned"
-        return learned(self.results["encoder"], self.results.get("head")) if policy == "learned" else str(policy)
+        return learned(self.results["encoder"], self.results.get("head"), self.results.get("streams_used")) if policy == "learned" else str(policy)
 
     @property
     def task(self) -> str:
         return str(self.results["task"])
 
     @property
-    def group(self) -> tuple[str, str, str, int, int]:
-        """What entries that are tested against each other have in common: task, split, perturbation, number of demonstrations, of how many those were made."""
-        results = self.results
-        told = str(results.get("split") or ""), str(results.get("perturbation") or "")
-        return self.task, *told, results.get("num_demos") or 0, results.get("multiplied_from") or 0
+    def group(self) -> tuple[Any, ...]:
+        """What entries that are tested against each other have in common: task, number of demonstrations, of how many those were made, and how it is played."""
+        texts, numbers = ("split", "perturbation", "without"), ("num_demos", "multiplied_from", "latency", "action_latency")
+        return self.task, *(str(self.results.get(name) or "") for name in texts), *(self.results.get(name) or 0 for name in numbers)
 
 
 def demos(results: Mapping[str, Any]) -> str:
@@ -49,9 +48,9 @@ def demos(results: Mapping[str, Any]) -> str:
     return " multiplied to ".join(str(count) for name in ("multiplied_from", "num_demos") if (count := results.get(name)))
 
 
-def learned(encoder: object, head: str | None) -> str:
-    """What a table calls a learned policy: `pixelwise`, or `pixelwise+flow`."""
-    return str(encoder) if head in (None, UNNAMED) else f"{encoder}+{head}"
+def learned(encoder: object, head: str | None, used: str | None = None) -> str:
+    """What a table calls a learned policy: `pixelwise`, or `pixelwise+flow`; `pixelwise:p` if it sees one stream alone."""
+    return (str(encoder) if head in (None, UNNAMED) else f"{encoder}+{head}") + ("" if used in (None, "both") else f":{used}")
 
 
 def find(folders: str | Sequence[str]) -> list[Path]:

@@ -73,6 +73,9 @@ COLUMNS: dict[str, Any] = {
 
 LEGEND = {
     "split": "of version 1 of a task, which things and sentences there are (docs/tasks_named.md); empty: version 0",
+    "latency": "control steps by which pictures (and actions) are late",
+    "without": "the stream that was taken away at evaluation: m (what changed), p (what is where)",
+    "history": "what the policy is told of the robot since its pictures were taken",
     "streams": "the pre-trained vision transformers, by their sha256 (random: never trained)",
     "relation %": "episodes that end with the object on the side that was asked for",
     "stalled %": "episodes in which no joint and no object moved for at least 1 s",

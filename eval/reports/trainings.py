@@ -26,7 +26,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     recipes: dict[tuple[Any, ...], list[Entry]] = {}
     for entry in entries:
         if entry.results["train_seed"] is not None:
-            recipes.setdefault((entry.group, entry.name, entry.results.get("streams")), []).append(entry)
+            recipes.setdefault((entry.group, entry.name, *(entry.results.get(name) for name in OF_A_RECIPE)), []).append(entry)
     pooled = [sorted(trained, key=lambda entry: entry.results["train_seed"]) for trained in recipes.values() if _is_one_recipe(trained)]
     groups = {trained[0].group for trained in pooled if len(trained) > 1}
     if not groups:
@@ -44,8 +44,9 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
 
 def _place(record: dict[str, Any]) -> tuple[Any, ...]:
     """Where a recipe stands in the table."""
-    numbers = record["num_demos"] or 0, record["multiplied_from"] or 0
-    return record["task"], record["split"] or "", record["perturbation"] or "", *numbers, -record["success"], record["policy"], record["streams"] or ""
+    numbers = [record[name] or 0 for name in ("latency", "action_latency", "num_demos", "multiplied_from")]
+    texts = [record[name] or "" for name in ("split", "perturbation", "without")]
+    return record["task"], *texts, *numbers, -record["success"], record["policy"], record["streams"] or ""
 
 
 def _is_one_recipe(trained: Sequence[Entry]) -> bool:
@@ -87,17 +88,28 @@ def _successes(trained: Sequence[Entry]) -> NDArray[np.float64]:
     return np.array([[bool(other[start]["success"]) for start in common] for other in found], np.float64)
 
 
+def _late(record: dict[str, Any]) -> str:
+    """By how many control steps pictures (and actions) are late, and what it was trained for if that differs."""
+    late = [str(record["latency"] or "")] + [f"actions {record['action_latency']}"] * bool(record["action_latency"])
+    trained = f" (trained for {record['trained_for']})" if record["trained_for"] else ""
+    return ", ".join(filter(None, late)) + trained
+
+
 def _with_interval(value: float | None, low: float | None, high: float | None) -> str:
     return "" if value is None or low is None or high is None else f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
+OF_A_RECIPE = ("streams", "history", "trained_for")  # beside its name and conditions
 WHAT: dict[str, Any] = {  # what a line of either table is about
     "task": lambda r: r["task"],
     "split": lambda r: r["split"] or "",
     "perturbation": lambda r: r["perturbation"] or "",
+    "latency": lambda r: _late(r),
+    "without": lambda r: r["without"] or "",
     "demos": demos,
     "policy": lambda r: r["policy"],
     "streams": lambda r: r["streams"] or "",
+    "history": lambda r: r["history"] or "",
 }
 COLUMNS: dict[str, Any] = {
     **WHAT,

@@ -1,4 +1,5 @@
-"""`encoder=cnn_keypoints` and its average-pooled twin `cnn_avg`: a small convolutional net from scratch on the nine channels."""
+"""`encoder=cnn_keypoints` and its average-pooled twin `cnn_avg`: a small convolutional net from scratch on the nine channels, or on those of
+one stream (`streams_used`)."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from policy.ablation import STREAMS
 from policy.config import PolicyConfig
 from policy.shapes import Channels, Tokens, cell_centres
+from policy.streams import M_CHANNELS, P_CHANNELS
 from whatwhere.errors import BadInput
 
 WIDTHS = (32, 64, 96)
@@ -16,12 +19,13 @@ STRIDE = 2 ** len(WIDTHS)
 
 
 class SmallCnn(nn.Module):
-    """M and P stacked (9, h, w) → 96 channels at an eighth of the size; 96 px: 48 → 24 → 12."""
+    """M and P stacked (9, h, w), or the one that is used, → 96 channels at an eighth of the size; 96 px: 48 → 24 → 12."""
 
-    def __init__(self) -> None:
+    def __init__(self, used: str) -> None:
         super().__init__()
+        self.used = tuple(STREAMS) if used == "both" else (used,)
         layers: list[nn.Module] = []
-        before = 9
+        before = sum({"m": M_CHANNELS, "p": P_CHANNELS}[stream] for stream in self.used)
         for width in WIDTHS:
             layers += [nn.Conv2d(before, width, 3, stride=2, padding=1), nn.GroupNorm(8, width), nn.ReLU()]
             before = width
@@ -29,7 +33,7 @@ class SmallCnn(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, channels: Channels) -> Tensor:
-        return self.layers(torch.cat([channels.m, channels.p], dim=1))  # (b, 96, h/8, w/8)
+        return self.layers(torch.cat([getattr(channels, stream) for stream in self.used], dim=1))  # (b, 96, h/8, w/8)
 
 
 class CnnKeypoints(nn.Module):
@@ -44,7 +48,7 @@ class CnnKeypoints(nn.Module):
             raise BadInput(f"size={config.size}: must be a multiple of {STRIDE} for {config.encoder}")
         self.dim, self.grid = WIDTHS[-1], (config.size // STRIDE, config.size // STRIDE)
         self.num_pooled, self.num_grids, self.num_tokens = 0, 1, self.grid[0] * self.grid[1]
-        self.net = SmallCnn()
+        self.net = SmallCnn(config.streams_used)
         # with stride 2 and kernels of 3, cell i looks at the neighbourhood of pixel 8·i, 3.5 px before the cell's centre
         self.register_buffer("positions", cell_centres(self.grid) - (STRIDE - 1) / config.size, persistent=False)
 

@@ -89,7 +89,7 @@ def export(settings: Settings, stored: Stored, kind: Any, path: Path, demos: Dem
 
     torch.set_num_threads(1)
     loaded = load(stored.folder)
-    agent = Agent(loaded.policy, loaded.normalisation, execute=loaded.policy.config.chunk)
+    agent = Agent(loaded.policy, loaded.normalisation)
     observations = list(_observations(settings, loaded, demos))
     print(f"{settings.checkpoint} → {path}: about a minute", flush=True)
     program = traced(loaded.policy, loaded.normalisation)

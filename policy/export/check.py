@@ -26,7 +26,8 @@ def random_observations(config: PolicyConfig, proprio: Affine, n: int) -> Iterat
     for i in range(n):
         frames = rng.integers(0, 256, (len(config.cameras), 2, config.size, config.size, 3), dtype=np.uint8)
         frames = frames if i else np.repeat(frames[:, :1], 2, axis=1)
-        yield {"frames": frames, "proprio": proprio.unnormalise(rng.standard_normal(config.proprio_dim)), "instruction": INSTRUCTION}
+        own = proprio.unnormalise(rng.standard_normal(config.own_dim))
+        yield {"frames": frames, "proprio": own[: config.proprio_dim], "instruction": INSTRUCTION}
 
 
 def recorded_observations(demos: Demos, config: PolicyConfig, n: int) -> Iterator[Observation]:
@@ -43,12 +44,14 @@ def recorded_observations(demos: Demos, config: PolicyConfig, n: int) -> Iterato
 
 
 def largest_difference(agent: Agent, run: Callable[..., list[np.ndarray]], observations: Iterable[Observation]) -> float:
-    """Of any number of any action of a chunk. `agent` returns whole chunks."""
+    """Of any number of any action of a chunk."""
     worst = 0.0
     for observation in observations:
-        agent.reset()
-        inputs = (observation["frames"], observation["proprio"], agent.policy.language.code(observation["instruction"]).numpy(), agent.noise())
+        if not agent.config.history:  # else each answer takes what the ones before it left
+            agent.reset()
+        inputs = agent.inputs(observation)
         actions = run(*(np.ascontiguousarray(value)[None] for value in inputs if value is not None))[0][0]
-        difference = np.abs(actions - agent.act(observation)).max()
+        agent.act(observation)
+        difference = np.abs(actions - agent.chunk()).max()
         worst = max(worst, float(difference) if np.isfinite(difference) else float("inf"))
     return worst

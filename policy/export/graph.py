@@ -43,7 +43,9 @@ def traced(policy: Policy, normalisation: Mapping[str, Affine]) -> torch.export.
     noise = (torch.zeros(1, policy.head.noise),) if policy.head.noise else ()
     with torch.no_grad():
         task = policy.language.code("")[None]
-        return torch.export.export(Graph(policy.cpu(), normalisation).eval(), (frames, torch.zeros(1, c.proprio_dim), task, *noise))
+        for stream in policy.unseen if policy.streams is not None else ():
+            policy.cpu().of_nothing(stream)  # known before: it is a constant of the graph
+        return torch.export.export(Graph(policy.cpu(), normalisation).eval(), (frames, torch.zeros(1, c.own_dim), task, *noise))
 
 
 def output_shapes(program: torch.export.ExportedProgram) -> list[list[int]]:

@@ -27,8 +27,6 @@ class Exported:
         self.name = f"onnx {record['file']['sha256'][:16]}"
         self.run = OnnxFile(path)
 
-    def __call__(
-        self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray, noise: NDArray[np.float32] | None = None
-    ) -> Prediction:
+    def __call__(self, frames: NDArray[np.uint8], proprio: NDArray[np.float32], task: NDArray, noise: NDArray[np.float32] | None = None) -> Prediction:
         outputs = self.run(*(np.ascontiguousarray(value)[None] for value in (frames, proprio, task, noise) if value is not None))
         return Prediction(*map(torch.from_numpy, outputs))

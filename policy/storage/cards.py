@@ -53,11 +53,14 @@ def policy_card(config: Mapping[str, Any]) -> str:
     """README.md of a policy: what it is, how it was made, its score, how to use it."""
     policy, training, score = config["policy"], config["training"], config["score"]
     streams = f", over the frozen streams {config['streams_sha256'][:16]}" if config["streams_sha256"] else ""
+    late = ["For pictures that are {latency} control steps late.".format(**policy)] if policy.get("latency") else []
+    late += ["Its actions are carried out {action_latency} control steps late.".format(**policy)] if policy.get("action_latency") else []
+    late += ["It sees the stream {streams_used} alone.".format(**policy)] if "streams_used" in policy else []
     facts = "\n".join(f"* {key}: {value}" for key, value in training.items() if not isinstance(value, list | dict))
     return f"""# {config["task"]} · {policy["encoder"]}
 
 A policy of the `whatwhere` package. Cameras: {", ".join(policy["cameras"])}, {policy["size"]} px;
-{policy["chunk"]} actions of {policy["action_dim"]} numbers a query, by head {policy["head"]}.
+{policy["chunk"]} actions of {policy["action_dim"]} numbers a query, by head {policy["head"]}.{"".join(f" {line}" for line in late)}
 Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
 
 ## Training

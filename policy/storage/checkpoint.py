@@ -105,7 +105,7 @@ def load(name_or_folder: str | os.PathLike[str], device: str | torch.device = "c
 
 
 def _check_sizes(path: Path, config: PolicyConfig, normalisation: Mapping[str, Affine]) -> None:
-    for key, dim in (("proprio", config.proprio_dim), ("actions", config.action_dim)):
+    for key, dim in (("proprio", config.own_dim), ("actions", config.action_dim)):
         found = len(normalisation[key].shift)
         if found != dim:
             raise BadInput(f"{path}: normalisation.{key}: {found} numbers, needs {dim}")

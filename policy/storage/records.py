@@ -90,6 +90,9 @@ class Score(TypedDict):
     position_error_cm: Errors
     relation_rate: Share | None
     versions: NotRequired[Versions | None]
+    perturbation: NotRequired[Name | None]
+    without: NotRequired[Name | None]
+    trained_for: NotRequired[Text | None]
 
 
 class Config(TypedDict):

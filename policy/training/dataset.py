@@ -18,11 +18,20 @@ from whatwhere.errors import BadInput
 
 @dataclasses.dataclass(frozen=True)
 class Demos:
-    """All steps of some episodes, one after the other. Sample i sees `frames[previous[i]]` and `frames[i]` (change=past) and learns `chunks[i]`."""
+    """All steps of some episodes, one after the other.
+
+    Sample i sees `frames[previous[j]]` and `frames[j]` (change=past), j being `seen[i]`, is told `own[i]` of the robot and learns `chunks[i]`. As loaded, j is
+    i and `own` is `proprio`; `policy.training.late` makes others of them.
+    """
 
     frames: UInt8[np.ndarray, "t c h w 3"]
     previous: Int[np.ndarray, " t"]
+    seen: Int[np.ndarray, " t"]
+    first: Int[np.ndarray, " t"]  # row of the episode's first step
+    last: Int[np.ndarray, " t"]
     proprio: Float[np.ndarray, "t s"]
+    own: Float[np.ndarray, "t own"]
+    sent: Float[np.ndarray, "t a"]  # the actions that were carried out, noise included
     chunks: Float[np.ndarray, "t k a"]
     valid: Bool[np.ndarray, "t k"]
     instructions: tuple[str, ...]  # the different ones
@@ -54,7 +63,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     first, asked = (0, f"num_demos={num_demos}") if after is None else (len(after.init_hashes), f"num_demos={len(after.init_hashes)} held_out={num_demos}")
     if len(paths) < first + num_demos:
         raise BadInput(f"demos={folder}: holds {counted(len(paths), 'episode')}, {asked} asks for more; collect more or lower it")
-    frames, previous, proprio, chunks, valid, hashes, starts = [], [], [], [], [], [], []
+    frames, previous, bounds, proprio, sent, chunks, valid, hashes, starts = [], [], [], [], [], [], [], [], []
     instructions: dict[str, int] = {}
     told: list[np.ndarray] = []
     originals: dict[str, dict] = {}
@@ -67,7 +76,9 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         frames.append(episode.frames[:length])
         previous.append(start + np.maximum(np.arange(length) - gap, 0))
         told.append(np.full(length, instructions.setdefault(episode.instruction, len(instructions))))
+        bounds.append(np.tile([[start], [start + length - 1]], length))
         proprio.append(episode.proprio[:length])
+        sent.append(episode.actions if episode.executed_actions is None else episode.executed_actions)
         future = np.arange(length)[:, None] + np.arange(chunk)  # (t, k)
         chunks.append(episode.actions[np.minimum(future, length - 1)])
         valid.append(future < length)
@@ -79,10 +90,17 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
             digest.update(np.ascontiguousarray(array).tobytes())
         start += length
     assert attrs is not None
+    first_rows, last_rows = np.concatenate(bounds, axis=1)
+    own = np.concatenate(proprio).astype(np.float32)
     return Demos(
         frames=np.concatenate(frames),
         previous=np.concatenate(previous),
-        proprio=np.concatenate(proprio).astype(np.float32),
+        seen=np.arange(start),
+        first=first_rows,
+        last=last_rows,
+        proprio=own,
+        own=own,
+        sent=np.concatenate(sent).astype(np.float32),
         chunks=np.concatenate(chunks).astype(np.float32),
         valid=np.concatenate(valid),
         instructions=tuple(instructions),

@@ -39,6 +39,7 @@ from whatwhere.files import claim, owned
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version")  # settings that do not change what is learnt
+UNSAID = {"head": UNNAMED, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}  # what earlier versions had no choice of: their runs go on
 
 
 def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) -> Path:
@@ -52,7 +53,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
     cached = streams is not None and not settings.unfreeze
     steps = settings.steps or STEPS["cached" if cached else "pictures"]
     with owned(out):
-        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES and (key, value) != ("head", UNNAMED)}
+        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES and (key, value) not in UNSAID.items()}
         learnt |= {} if len(demos.instructions) == 1 else {"instructions": demos.said}
         claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
         if (out / "config.json").exists():
@@ -64,7 +65,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         if settings.head == "binary" and not policy.config.binary:
             print("note: head=binary learns as head=l1 does, since no number of these demonstrations' actions has two values", flush=True)
         dim = demos.chunks.shape[-1]
-        proprio, actions = Affine.of(demos.proprio), Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
+        proprio, actions = Affine.of(demos.own), Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
 
         def samples(of: Demos, shifts: int) -> Samples:
             cache = None
@@ -92,11 +93,9 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
 class Samples:
     """Batches as a pure function of the step: which samples, which shifted copy; from cached tokens or from pictures."""
 
-    def __init__(
-        self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, language: Any, cache: TokenCache | None, device: torch.device
-    ):
+    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, language: Any, cache: TokenCache | None, device: torch.device):
         self.settings, self.demos, self.actions, self.cache, self.device = settings, demos, actions, cache, device
-        self.proprio = torch.from_numpy(proprio.normalise(demos.proprio)).to(device)
+        self.proprio = torch.from_numpy(proprio.normalise(demos.own)).to(device)
         self.chunks = torch.from_numpy(actions.normalise(demos.chunks)).to(device)
         self.valid = torch.from_numpy(demos.valid).to(device)
         self.codes = torch.stack([language.code(instruction) for instruction in demos.instructions]).to(device)
@@ -139,11 +138,13 @@ class Samples:
 
     def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> tuple[StreamTokens, Tensor]:
         assert self.cache is not None
-        tokens = self.cache.tokens(copies, rows).map(lambda x: x.to(self.device))
-        return policy.recall(tokens), self._moved(self.cache.table[copies, rows])
+        seen = self.demos.seen[rows]  # tokens are of pictures, whenever those arrive: one cache serves every latency
+        tokens = self.cache.tokens(copies, seen).map(lambda x: x.to(self.device))
+        return policy.recall(tokens), self._moved(self.cache.table[copies, seen])
 
     def _from_pictures(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> tuple[StreamTokens | Channels, Tensor]:
-        pair = np.stack([self.demos.frames[self.demos.previous[rows]], self.demos.frames[rows]], axis=2)  # (b, c, 2, h, w, 3)
+        seen = self.demos.seen[rows]
+        pair = np.stack([self.demos.frames[self.demos.previous[seen]], self.demos.frames[seen]], axis=2)  # (b, c, 2, h, w, 3)
         flat = pair.reshape(len(rows), -1, *pair.shape[3:])
         frames = torch.from_numpy(shifted(flat, shifts, self.settings.shift_px).reshape(pair.shape)).to(self.device)
         return policy.look(frames), self._moved(shifts)
@@ -256,7 +257,11 @@ def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyC
         execute=settings.execute,
         action_dim=demos.chunks.shape[-1],
         proprio_dim=demos.proprio.shape[-1],
-        m_dropout=settings.m_dropout,
+        latency=settings.latency,
+        action_latency=settings.action_latency,
+        history=settings.history,
+        m_dropout=settings.m_dropout if settings.streams_used == "both" else 0.0,
+        streams_used=settings.streams_used,
         proprio_dropout=settings.proprio_dropout,
         frozen_streams=not settings.unfreeze,
         streams=streams,

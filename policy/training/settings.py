@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from policy.heads import UNNAMED
+from policy.late import check_late
 from policy.options import (
     Batch,
     ChunkLength,
@@ -14,9 +15,12 @@ from policy.options import (
     Encoder,
     Fusion,
     Head,
+    History,
+    Latency,
     LearningRate,
     Precision,
     Sharing,
+    StreamsUsed,
     TaskName,
     Threads,
     Version,
@@ -63,6 +67,13 @@ class Settings:
     num_threads: Threads
     save_every: Count
     version: Version | None = None
+    latency: Latency = 0
+    action_latency: Latency = 0
+    history: History = ()
+    streams_used: StreamsUsed = "both"
+
+    def __post_init__(self) -> None:
+        check_late(self.history, self.latency, self.action_latency, self.execute)
 
     @property
     def folder(self) -> Path:
@@ -70,4 +81,9 @@ class Settings:
         if self.out is not None:
             return Path(self.out)
         policy = self.encoder if self.head == UNNAMED else f"{self.encoder}_{self.head}"
-        return Path("outputs/finetune") / f"{path_name(self.task)}_{policy}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}"
+        return Path("outputs/finetune") / f"{path_name(self.task)}_{policy}_n{self.num_demos}_s{self.seed}{'_unfrozen' if self.unfreeze else ''}{self._late}"
+
+    @property
+    def _late(self) -> str:
+        named = {"latency": self.latency, "actions": self.action_latency, "history": "-".join(self.history), "only": self.streams_used.replace("both", "")}
+        return "".join(f"_{name}{value}" for name, value in named.items() if value)

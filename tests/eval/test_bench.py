@@ -53,14 +53,15 @@ def test_a_missed_bar_is_exit_code_1_and_is_written(monkeypatch, tmp_path) -> No
 
 def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
     """With made-up times: what is printed and which bar holds."""
-    told = {"ms": [20.0, 8.0, 12.0, 9.0], "auto": "bf16", "execute": 1}
+    told = {"ms": [20.0, 8.0, 12.0, 9.0], "still_ms": {"plain": 11.0, "bf16": 4.0}, "auto": "bf16", "execute": 1}
     asked = []
     monkeypatch.setattr(bench_policy, "run", lambda *words: asked.append(words))
     monkeypatch.setattr(bench_policy.importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(bench_policy.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=json.dumps(told)))
     figures = {figure.name: figure for figure in bench_policy.ways()}
     assert [words[2] for words in asked] == ["int8=False", "int8=True"]
-    assert [figure.value for figure in figures.values()] == [20.0, 8.0, 12.0, 9.0, 8.0]
+    assert [figure.value for figure in figures.values()] == [20.0, 8.0, 12.0, 9.0, 11.0, 4.0, 8.0]
+    assert "0.55 of one where something did" in str(figures["  where nothing moved: inference=plain"])
     share = figures["a control step's share of it"]
     assert (
         share.passed
@@ -72,6 +73,7 @@ def test_every_way_to_compute_a_query_is_timed(monkeypatch) -> None:
 
 def test_ways_are_timed_in_turns() -> None:
     told = bench_policy.ways_ms(["plain", "bf16"], queries=4)
+    assert list(told["still_ms"]) == ["plain", "bf16"] and 0 < told["still_ms"]["plain"] < 0.9 * told["ms"][0], "M is half of a query"
     assert len(told["ms"]) == 2 and min(told["ms"]) > 0 and told["auto"] in ("plain", "bf16") and told["execute"] == 1
 
 
@@ -85,7 +87,7 @@ def test_all_bars_in_one_run(monkeypatch, capsys, tmp_path) -> None:
     import eval.benches.all as bench_all
     from eval.benches import evaluation, start
 
-    told = {"ms": [20.0, 9.0], "auto": "bf16", "execute": 1}
+    told = {"ms": [20.0, 9.0], "still_ms": {}, "auto": "bf16", "execute": 1}
     monkeypatch.setattr(bench_policy.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr(bench_policy.subprocess, "run", lambda command, **_: SimpleNamespace(stdout=json.dumps(told)))
     monkeypatch.setattr(start, "commands", lambda: ["eval.run", "envs.view"])

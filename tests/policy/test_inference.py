@@ -10,7 +10,7 @@ import torch
 
 from policy.agent import Agent
 from policy.channels import pair_channels
-from policy.inference import INFERENCES, choice
+from policy.inference import INFERENCES, bf16, choice
 from policy.inference.bf16 import Bf16
 from policy.inference.plain import Plain
 from policy.language.bag import bag_of_words
@@ -62,6 +62,39 @@ def test_change_is_computed_only_where_something_moved(moving: tuple[int, ...], 
     assert seen == ([len(moving)] if moving else [])
     full = Plain(loaded.policy, loaded.normalisation)(frames, np.zeros(10, np.float32), bag_of_words("").numpy())
     assert (answer.actions - full.actions).abs().max() <= BOUND
+
+
+@pytest.mark.parametrize("encoder", ["pixelwise", "avg_late"])
+def test_plain_looks_up_what_m_says_where_nothing_moved_bit_for_bit(encoder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With something moved before one camera alone both are computed, as ever: in another batch the last bit would be another."""
+    policy = build(config(encoder)).eval()
+    assert policy.streams is not None
+    way, asked, look = Plain(policy, NORMALISATION), [], policy.streams.encoder_m.forward_features
+    monkeypatch.setattr(policy.streams.encoder_m, "forward_features", lambda m: asked.append(len(m)) or look(m))
+    for seed, still in enumerate(((0, 1), (0, 1), (1,), (), (0, 1))):
+        frames, proprio, task = inputs(1, seed)
+        for camera in still:
+            frames[:, camera, 0] = frames[:, camera, 1]
+        answer = way(frames[0].numpy(), proprio[0].numpy(), task[0].numpy())
+        told = len(asked)
+        with torch.inference_mode():
+            assert torch.equal(answer.actions, policy(frames, proprio, task))
+        del asked[told:]
+    assert asked == [2, 2, 2], "once for all that stood still, and where something moved"
+
+
+@pytest.mark.parametrize(("most", "computed"), [(bf16.NEARLY, 0), (bf16.NEARLY + 1, 2)])
+def test_a_quiet_cameras_noise_is_no_change(most: int, computed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = load("pick_at_xy/pixelwise")
+    way, frames = Bf16(loaded.policy, loaded.normalisation), pictures(0).clip(20, 220)
+    noise = np.random.default_rng(0).integers(-most, most + 1, frames[:, 0].shape)
+    noise[:, 0, 0, 0] = most
+    frames[:, 0] = frames[:, 1] + noise
+    seen, look = [], way.m.forward_features
+    monkeypatch.setattr(way.m, "forward_features", lambda m: seen.append(len(m)) or look(m))
+    words = bag_of_words("pick up the red cube").numpy()
+    answer = way(frames, np.zeros(10, np.float32), words)
+    assert sum(seen) == computed and torch.equal(way(frames, np.zeros(10, np.float32), words).actions, answer.actions)
 
 
 def test_without_change_the_stream_says_what_it_says_of_two_equal_frames() -> None:

@@ -43,12 +43,18 @@ def test_published_weights_are_the_evaluated_ones(tmp_path: Path, monkeypatch: p
 def test_one_name_for_each_policy(tmp_path: Path) -> None:
     """Another head, or a policy of other conditions, does not take the place of the one that a task and an encoder stand for."""
     normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
-    for number, (head, name) in enumerate((("l1", None), ("flow", None), ("l1", "pixelwise_which"))):
+    kinds = ({}, None), ({"head": "flow"}, None), ({}, "pixelwise_which"), ({"streams_used": "p"}, None), ({"latency": 4, "action_latency": 1}, None)
+    for number, (changes, name) in enumerate(kinds):
         made, scored, root = (str(tmp_path / part) for part in (f"made{number}", f"scored{number}", "root"))
-        checkpoint.save_pretrained(build(config(head=head)), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
+        checkpoint.save_pretrained(build(config(**changes)), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
         write_json(Path(scored) / "results.json", SCORE | {"sha256": checkpoint.load(made).sha256})
         publish.main(publish.Settings(made, scored, None, root, name))
-    assert sorted(path.name for path in (tmp_path / "root" / "pick_at_xy").iterdir()) == ["pixelwise", "pixelwise_flow", "pixelwise_which"]
+    assert sorted(path.name for path in (tmp_path / "root" / "pick_at_xy").iterdir()) == sorted(
+        ["pixelwise", "pixelwise_flow", "pixelwise_which", "pixelwise_onlyp", "pixelwise_latency4_actions1"]
+    )
+    told = (tmp_path / "root/pick_at_xy/pixelwise_latency4_actions1/README.md").read_text()
+    assert "pictures that are 4 control steps late. Its actions are carried out 1 control steps late." in told
+    assert "late" not in (tmp_path / "root/pick_at_xy/pixelwise/README.md").read_text()
     assert read_manifest(tmp_path / "root")["defaults"] == {"pick_at_xy": {"pixelwise": "pick_at_xy/pixelwise"}}
     with pytest.raises(BadInput, match=r"name=\.\./x: unknown; valid: a name of letters"):
         publish.Settings(None, None, "streams", "root", "../x")
@@ -70,6 +76,14 @@ def test_a_score_of_other_weights_is_refused(tmp_path: Path) -> None:
     trained(tmp_path / "made")
     write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": "0" * 64})
     with pytest.raises(BadInput, match="the score of the weights 0000"):
+        publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
+
+
+@pytest.mark.parametrize(("name", "value"), [("without", "m"), ("perturbation", "light"), ("trained_for", "latency=4")])
+def test_a_score_under_other_conditions_is_refused(name: str, value: str, tmp_path: Path) -> None:
+    made = trained(tmp_path / "made")
+    write_json(tmp_path / "scored" / "results.json", SCORE | {"sha256": made.sha256, name: value})
+    with pytest.raises(BadInput, match=f"under other conditions than the policy's own \\({name}={value}\\)"):
         publish.main(publish.Settings(str(tmp_path / "made"), str(tmp_path / "scored"), None, str(tmp_path / "root")))
 
 
