@@ -21,7 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from eval.options import Perturbation, Task
+from eval.options import Perturbation, Split, Task, Version
 from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import collect, learned
@@ -69,6 +69,8 @@ class Plan:
     train_seeds: Annotated[tuple[Seed, ...], Length(1, 1000)]
     perturbations: Annotated[tuple[Perturbation | None, ...], Length(1, 10)]
     without: Annotated[tuple[Without | None, ...], Length(1, 3)] = (None,)  # streams that are taken away at evaluation, one at a time
+    version: Version = 0  # of the tasks
+    splits: Annotated[tuple[Split | None, ...], Length(1, 3)] = (None,)  # of version 1, at evaluation; trained is on train
     baseline: Annotated[str, Text("an encoder", 200)] | None = None
 
 
@@ -85,6 +87,7 @@ class Settings:
     plan: bool
 
     def __post_init__(self) -> None:
+        from envs.catalogue import check_version
         from policy.training.settings import Settings as Finetune
 
         chosen = {method: given or {} for method, given in self.study.methods.items()}
@@ -92,6 +95,8 @@ class Settings:
         names = [learned(given.get("encoder", method), given.get("head"), given.get("streams_used")) for method, given in chosen.items()]
         if baseline is not None and baseline not in names:
             raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
+        for task, split in product(self.study.tasks, self.study.splits):
+            check_version(task, self.study.version, split)
         for cell in self.cells():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 
@@ -103,28 +108,38 @@ class Settings:
             yield Cell(task, method, {"encoder": method, **(given or {})}, num_demos, train_seed)
 
     def folder(self, task: str) -> str:
-        return str(Path(self.demos) / path_name(task))
+        return str(Path(self.demos) / (path_name(task) + self._which))
+
+    @property
+    def _which(self) -> str:
+        """Of demonstrations and policies of another version than 0, for their names."""
+        return f"-v{self.study.version}" if self.study.version else ""
 
     def collect(self, task: str) -> list[str]:
-        return _python("envs.demos.collect", task=task, n=max(self.study.num_demos), seed=0, out=self.folder(task))
+        version = {"version": self.study.version} if self.study.version else {}
+        return _python("envs.demos.collect", task=task, **version, n=max(self.study.num_demos), seed=0, out=self.folder(task))
 
     def train(self, cell: Cell) -> list[str]:
         threads = {"num_threads": 1} if self.jobs > 1 else {}
-        given = {"demos": self.folder(cell.task), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": f"{self.out}/policies/{cell.name}"}
+        given = {"demos": self.folder(cell.task), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell)}
         return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
+
+    def policy(self, cell: Cell) -> str:
+        return f"{self.out}/policies/{cell.name}{self._which}"
 
     def plays(self, cell: Cell) -> list[dict[str, str]]:
         """What is said to `eval.run` beside the policy, for each evaluation. A stream that a policy never sees is not taken away from it."""
         whole = cell.options.get("streams_used") in (None, "both")
-        found = [{"perturbation": one, "without": other} for one, other in product(self.study.perturbations, self.study.without if whole else (None,))]
+        choices = product(self.study.perturbations, self.study.without if whole else (None,), self.study.splits)
+        found = [{"perturbation": one, "without": other, "split": split} for one, other, split in choices]
         return [{key: value for key, value in play.items() if value is not None} for play in found]
 
     def rows(self, cell: Cell, play: Mapping[str, str]) -> Path:
-        words = [cell.name, *(f"without-{value}" if key == "without" else value for key, value in play.items())]
+        words = [cell.name + self._which, *(f"without-{value}" if key == "without" else value for key, value in play.items())]
         return Path(self.out) / "rows" / "_".join(words)
 
     def evaluate(self, cell: Cell, play: Mapping[str, str]) -> list[str]:
-        given: dict[str, Any] = {"checkpoint": f"{self.out}/policies/{cell.name}", "episodes": self.episodes, "seed": self.seed, "video": 0}
+        given: dict[str, Any] = {"checkpoint": self.policy(cell), "episodes": self.episodes, "seed": self.seed, "video": 0}
         given |= {"num_envs": 1} if self.jobs > 1 else {}  # the cores are shared out among the jobs
         return _python("eval.run", task=cell.task, **given, **play, out=str(self.rows(cell, play)))
 

@@ -54,6 +54,22 @@ def test_the_commands_of_a_cell() -> None:
     assert "episodes=7 seed=200000 video=0 num_envs=1 perturbation=light" in evaluations[0]
 
 
+def test_version_1_is_collected_trained_and_evaluated_apart_from_version_0() -> None:
+    words = ["study=tasks", "study.tasks=[pick_at_xy]", "study.methods={pixelwise: null}", "study.baseline=null"]
+    old, new = settings(*words), settings(*words, "study.version=1", "study.splits=[null,unseen_words]")
+    cell = next(new.cells())
+    assert "version=1" in new.collect("pick_at_xy") and not any("version" in word for word in old.collect("pick_at_xy"))
+    assert new.folder("pick_at_xy") == old.folder("pick_at_xy") + "-v1" and new.policy(cell) == old.policy(cell) + "-v1"
+    train, *evaluations = new.commands(cell)
+    assert f"demos={new.folder('pick_at_xy')}" in train and len(evaluations) == 2
+    assert [any(word == "split=unseen_words" for word in words) for words in evaluations] == [False, True]
+    assert len({plan.rows(cell, play) for plan in (new, old) for play in plan.plays(cell)}) == 3
+    with pytest.raises(BadInput, match="version 0 of a task has one instruction"):
+        settings(*words, "study.splits=[unseen_words]")
+    with pytest.raises(BadInput, match="version=1: task=robosuite/Lift has none"):
+        settings("study=tasks", "study.tasks=[robosuite/Lift]", "study.methods={pixelwise: null}", "study.baseline=null", "study.version=1")
+
+
 def test_parts_are_read_as_the_options_they_are() -> None:
     words = ("study.tasks=pick_at_xy", "study.num_demos=5", "study.perturbations=[null,light]", "study.methods.mine={encoder: avg_late}", "out=ma thèse (2)")
     plan = settings(*words, "study.methods.mine.streams=réseaux (a=b), [x]", "study.methods.mine.steps=7", "study.baseline=avg_late")
