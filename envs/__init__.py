@@ -14,6 +14,7 @@ import gymnasium
 
 from envs.catalogue import PERTURBATIONS, TASKS, VERSIONS, check_task, check_version
 from envs.foreign.names import is_gymnasium
+from envs.motion import motion_of
 from whatwhere.errors import BadInput, choose
 from whatwhere.versions import check_simulator
 
@@ -34,6 +35,8 @@ def make(
     perturbation: str | None = None,
     latency: int = 0,
     action_latency: int = 0,
+    motion: str | None = None,
+    speed: Sequence[float] | None = None,
     origin: dict[str, Any] | None = None,
     version: int = 0,
     split: str | None = None,
@@ -42,13 +45,14 @@ def make(
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
     observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn anew
-    for every episode (`envs.looks`); `latency` and `action_latency`: control steps by which pictures arrive late and actions are carried out late
-    (docs/late_pictures.md); `origin`: what demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`);
-    `version` 1: the instruction says which of several things is meant, and `split` (train, unseen_pairs or unseen_words) which things and sentences there are
-    (`envs.language`). Raises BadInput.
+    for every episode (`envs.looks`); `motion`: what moves by itself (`envs.motion`), at a `speed` in cm/s that is drawn between these two for every episode;
+    `latency` and `action_latency`: control steps by which pictures arrive late and actions are carried out late (docs/late_pictures.md); `origin`: what
+    demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`); `version` 1: the instruction says which of several things is
+    meant, and `split` (train, unseen_pairs or unseen_words) which things and sentences there are (`envs.language`). Raises BadInput.
     """
     check_task(task)
     check_version(task, version, split)
+    motion_of(task, motion, speed, version)  # refused before a simulator is imported
     check_simulator()
     from envs.rendering import prepare_gl
 
@@ -66,7 +70,8 @@ def make(
         return GymnasiumEnv(task, **options)
     from envs.robosuite_env import RobosuiteEnv
 
-    return RobosuiteEnv(task, **options, perturbation=perturbation, origin=origin, version=version, split=split)
+    named: dict[str, Any] = {"version": version, "split": split}
+    return RobosuiteEnv(task, **options, perturbation=perturbation, motion=motion, speed=speed, origin=origin, **named)
 
 
 def task_class(task: str, version: int = 0) -> Any:

@@ -15,6 +15,7 @@ from gymnasium.error import ResetNeeded
 from envs.catalogue import LARGEST_PICTURE, LONGEST_LATENCY, RENDERINGS
 from envs.frames import FrameHistory
 from envs.instruction import Instruction, check_instruction
+from envs.motion import Motion
 from whatwhere.errors import BadInput, choose, positive, shown
 
 CONTROL_HZ = 20
@@ -48,6 +49,7 @@ class TaskEnv(gymnasium.Env):
     control_hz: float  # control steps a second
     cameras: tuple[str, ...]
     scene_camera: str
+    motion: Motion | None = None  # what moves by itself
     has_joints = True  # whether the state is that of joints: time, positions, velocities (m, rad, s)
 
     def __init__(

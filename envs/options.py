@@ -7,6 +7,7 @@ from typing import Annotated
 from envs.catalogue import LARGEST_PICTURE, LONGEST_LATENCY, PERTURBATIONS, RENDERINGS, TASKS, VERSIONS, check_task
 from envs.foreign.names import WAYS, check_place
 from envs.language.things import SPLITS
+from envs.motion import MOTIONS, STILL
 from whatwhere.kinds import Checked, Length, OneOf, Range, Text
 
 Task = Annotated[str, Checked(check_task, f"{', '.join(TASKS)}, {WAYS}")]
@@ -16,6 +17,9 @@ Split = Annotated[str, OneOf(SPLITS)]
 Expert = Annotated[str, Checked(check_place, "module:Class")]
 Rendering = Annotated[str, OneOf(RENDERINGS)]
 Perturbation = Annotated[str, OneOf(PERTURBATIONS)]
+Motion = Annotated[str, OneOf(MOTIONS)]
+PlayedMotion = Annotated[str, OneOf(STILL, MOTIONS)]  # where nothing given means: as in training
+Speed = Annotated[tuple[Annotated[float, Range(1, 60)], ...], Length(2, 2)]  # cm/s, from … to; what a task bears: envs.motion
 Pixels = Annotated[int, Range(16, LARGEST_PICTURE)]
 ScaledPixels = Annotated[int, Range(16, 1024)]  # of pictures that no task draws
 FramesApart = Annotated[int, Range(1, 1000)]  # control steps

@@ -20,6 +20,7 @@ from envs.foreign.origin import Origin
 from envs.foreign.scaled import scaled_to
 from envs.language.things import SPLITS
 from envs.looks import Looks
+from envs.motion import motion_of
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
 from envs.rendering.projection import projected
@@ -33,12 +34,23 @@ class RobosuiteEnv(TaskEnv):
     """One environment of a task that is a robosuite environment: one of ours, or one that `envs.foreign` has adopted."""
 
     def __init__(
-        self, task: str, *, horizon: int | None, cameras: Sequence[str] | None, perturbation: str | None, origin: Any,
-        version: int = 0, split: str | None = None, **options: Any,
-    ) -> None:  # fmt: skip
+        self,
+        task: str,
+        *,
+        horizon: int | None,
+        cameras: Sequence[str] | None,
+        perturbation: str | None,
+        motion: str | None,
+        speed: Sequence[float] | None,
+        origin: Any,
+        version: int = 0,
+        split: str | None = None,
+        **options: Any,
+    ) -> None:
         """What `envs.make` describes; the defaults are there. Raises BadInput."""
         super().__init__(task, horizon=horizon, **options)
         check_version(task, version, split)
+        self.motion = motion_of(task, motion, speed, version)
         taken = made(origin or {}, Origin, f"task={task}: origin")
         prepare_gl()
         from envs.tasks import task_class  # imports robosuite, which loads the back-end that MUJOCO_GL names
@@ -48,6 +60,7 @@ class RobosuiteEnv(TaskEnv):
         self.split = (split or SPLITS[0]) if version else None
         more: dict[str, Any] = {"strangers": True} if perturbation == "distractors" else {}
         more |= {"split": self.split} if version else {}
+        more |= {"motion": self.motion} if self.motion else {}
         self.control_hz, self._drawn, self._told = taken.control.hz, taken.drawn or (self.size, self.size), taken.instruction
         self.simulation = robosuite_class(control_freq=self.control_hz, **PHYSICS_ONLY, **more, **_taken_over(task, taken))
         self.name, self.task_version = robosuite_class.__name__, str(robosuite_class.version)

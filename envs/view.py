@@ -14,7 +14,8 @@ import numpy as np
 
 from envs.catalogue import check_version, told_version
 from envs.experts import DeafExpert, RandomPolicy, ZeroPolicy, check_deaf, check_expert, expert_class
-from envs.options import Expert, Latency, Noise, Pixels, Rendering, Split, Task, Version
+from envs.motion import motion_of, told
+from envs.options import Expert, Latency, Motion, Noise, Pixels, Rendering, Speed, Split, Task, Version
 from envs.video import VideoFile
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -49,11 +50,14 @@ class Settings:
     split: Split | None = None
     latency: Latency = 0
     action_latency: Latency = 0
+    motion: Motion | None = None
+    speed: Speed | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
             check_expert(self.task, self.expert)
         check_version(self.task, self.version, self.split)
+        motion_of(self.task, self.motion, self.speed, self.version)
         check_deaf(self.policy, self.version)
         if self.path.suffix != ".mp4":
             raise BadInput(f"out={self.out}: needs a name that ends in .mp4")
@@ -63,6 +67,7 @@ class Settings:
         task = "-".join(filter(None, (path_name(self.task), told_version(self.version, self.split))))
         name = f"{task}-{self.policy}-seed{self.seed}" + (f"-noise{self.noise:g}" if self.noise else "")
         name += "".join(f"-{option}{value}" for option in ("latency", "action_latency") if (value := getattr(self, option)))
+        name += f"-{path_name(told(moves))}" if (moves := motion_of(self.task, self.motion, self.speed)) else ""
         return Path(self.out or f"outputs/view/{name}.mp4")
 
 
@@ -71,8 +76,8 @@ def main(settings: Settings) -> None:
     check_writable("out", settings.path.parent)
     import envs
 
-    options = {name: getattr(settings, name) for name in ("rendering", "size", "version", "split", "latency", "action_latency")}
-    env = envs.make(settings.task, **options)
+    names = ("rendering", "size", "version", "split", "latency", "action_latency", "motion", "speed")
+    env = envs.make(settings.task, **{name: getattr(settings, name) for name in names})
     try:
         record(env, make_policy(settings, env), settings)
     finally:

@@ -9,6 +9,7 @@ from msgspec import Meta
 from whatwhere.schema import Finite, Index, Name, Sha256, Text, Versions
 
 Distance = Annotated[float, Meta(ge=0, le=1e9)]  # cm
+Speed = Annotated[list[Finite], Meta(min_length=2, max_length=2)]  # cm/s, from … to
 Inside = Annotated[str, Meta(min_length=1, max_length=1000)]  # a path below the folder: whatwhere.files.inside
 
 
@@ -39,6 +40,9 @@ class Episode(TypedDict):
     history: NotRequired[Text | None]
     streams_used: NotRequired[Name | None]
     without: NotRequired[Name | None]
+    motion: NotRequired[Name | None]
+    speed: NotRequired[Speed | None]
+    trained_motion: NotRequired[Text | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -71,6 +75,9 @@ class About(TypedDict, total=False):
     history: Text | None
     streams_used: Name | None
     without: Name | None
+    motion: Name | None
+    speed: Speed | None
+    trained_motion: Text | None
     execute: Index | None
     inference: Name | None
     seed: Index | None

@@ -53,10 +53,11 @@ class Cell:
     options: dict[str, Any]  # of policy.finetune
     num_demos: int
     train_seed: int
+    motion: str = ""  # one of Plan.motions
 
     @property
     def name(self) -> str:
-        return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}"
+        return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}" + (f"_{path_name(self.motion)}" if self.motion else "")
 
 
 @options
@@ -72,6 +73,7 @@ class Plan:
     version: Version = 0  # of the tasks
     splits: Annotated[tuple[Split | None, ...], Length(1, 3)] = (None,)  # of version 1, at evaluation; trained is on train
     baseline: Annotated[str, Text("an encoder", 200)] | None = None
+    motions: Annotated[dict[str, dict[str, Any] | None], Length(0, 100)] | None = None  # name: {motion, speed} of demonstrations and evaluations
 
 
 @options
@@ -88,6 +90,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         from envs.catalogue import check_version
+        from envs.demos.collect_settings import Settings as Collect
         from policy.training.settings import Settings as Finetune
 
         chosen = {method: given or {} for method, given in self.study.methods.items()}
@@ -97,6 +100,8 @@ class Settings:
             raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
         for task, split in product(self.study.tasks, self.study.splits):
             check_version(task, self.study.version, split)
+        for motion, task in product(self.study.motions or {}, self.study.tasks):
+            parse("envs.conf", "collect", Collect, self.collect(task, motion)[3:])
         for cell in self.cells():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 
@@ -104,24 +109,30 @@ class Settings:
         """In the order in which they are begun: what takes longest first, and side by side what needs other tokens."""
         study = self.study
         numbers = sorted(study.num_demos, reverse=True)
-        for num_demos, train_seed, (method, given), task in product(numbers, study.train_seeds, study.methods.items(), study.tasks):
-            yield Cell(task, method, {"encoder": method, **(given or {})}, num_demos, train_seed)
+        plan = product(numbers, study.train_seeds, study.methods.items(), self.motions, study.tasks)
+        for num_demos, train_seed, (method, given), motion, task in plan:
+            yield Cell(task, method, {"encoder": method, **(given or {})}, num_demos, train_seed, motion)
 
-    def folder(self, task: str) -> str:
-        return str(Path(self.demos) / (path_name(task) + self._which))
+    @property
+    def motions(self) -> dict[str, dict[str, Any]]:
+        """{name: options of envs.demos.collect}; one without a name where the study has none."""
+        return {name: given or {} for name, given in (self.study.motions or {"": {}}).items()}
+
+    def folder(self, task: str, motion: str = "") -> str:
+        return str(Path(self.demos) / (path_name(task) + (f"_{path_name(motion)}" if self.motions[motion] else "") + self._which))
 
     @property
     def _which(self) -> str:
         """Of demonstrations and policies of another version than 0, for their names."""
         return f"-v{self.study.version}" if self.study.version else ""
 
-    def collect(self, task: str) -> list[str]:
-        version = {"version": self.study.version} if self.study.version else {}
-        return _python("envs.demos.collect", task=task, **version, n=max(self.study.num_demos), seed=0, out=self.folder(task))
+    def collect(self, task: str, motion: str = "") -> list[str]:
+        chosen = self.motions[motion] | ({"version": self.study.version} if self.study.version else {})
+        return _python("envs.demos.collect", task=task, **chosen, n=max(self.study.num_demos), seed=0, out=self.folder(task, motion))
 
     def train(self, cell: Cell) -> list[str]:
         threads = {"num_threads": 1} if self.jobs > 1 else {}
-        given = {"demos": self.folder(cell.task), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell)}
+        given = {"demos": self.folder(cell.task, cell.motion), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell)}
         return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
 
     def policy(self, cell: Cell) -> str:
@@ -156,16 +167,16 @@ class Settings:
 def main(settings: Settings) -> None:
     cells = list(settings.cells())
     if settings.plan:
-        for task in settings.study.tasks:
-            print(_shell([settings.collect(task)]))
+        for motion, task in product(settings.motions, settings.study.tasks):
+            print(_shell([settings.collect(task, motion)]))
         for cell in cells:
             print(_shell(settings.commands(cell)))
         return
     check_writable("out", settings.out)
     _ending.clear()
     with owned(Path(settings.out)):
-        for task in settings.study.tasks:
-            _run(settings.collect(task))
+        for motion, task in product(settings.motions, settings.study.tasks):
+            _run(settings.collect(task, motion))
         failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
     folders = [settings.rows(cell, play) for cell in cells if settings.is_done(cell) for play in settings.plays(cell)]
     if folders:

@@ -106,6 +106,7 @@ class FastControl:
         model, data, mass = self._model, self._data, self._mass
         laws = [law for law in self._laws if law.robot._enabled_parts.get(law.name, False)]
         running: list[Any] = [law for law in laws if not isinstance(law, HeldLaw)]
+        moving = getattr(self.env, "moving", None)  # what moves by itself in a task of ours
         mujoco.mj_step1(model, data)
         stale = not all(law.controller.new_update for law in self._laws)
         if stale:  # after env.reset(), robosuite's first substep runs on what the controllers saw when they were made, before gripper and objects were placed
@@ -122,6 +123,8 @@ class FastControl:
                 mujoco.mj_fullM(model, mass, data.qM)
                 for law in running:
                     law()
+                if moving is not None:
+                    moving()
             mujoco.mj_step2(model, data)
         for robot in self.env.robots:
             robot.composite_controller.update_state()  # a wheeled robot sets its next goal from this, the last substep's, base pose

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 from envs.catalogue import check_version, told_version
 from envs.experts import check_expert
 from envs.language.things import SPLITS
-from envs.options import Expert, FramesApart, Horizon, Noise, Pixels, Rendering, Split, Task, Version
+from envs.motion import motion_of, told
+from envs.options import Expert, FramesApart, Horizon, Motion, Noise, Pixels, Rendering, Speed, Split, Task, Version
 from envs.seeds import DEMONSTRATIONS, DEVELOPMENT
 from envs.teleop import DEVICES
 from whatwhere.errors import BadInput
@@ -44,6 +45,8 @@ class Settings:
     expert: Expert | None = None
     version: Version = 0
     split: Split | None = None
+    motion: Motion | None = None
+    speed: Speed | None = None
     idle: Annotated[int, Range(1, 100_000)] | None = 10
     recover: Annotated[str, OneOf(RECOVER)] = "ask"
     view: Annotated[int, Range(32, 480)] = 256
@@ -55,19 +58,21 @@ class Settings:
         if self.source == "expert":
             check_expert(self.task, self.expert)
         check_version(self.task, self.version, self.split)
+        motion_of(self.task, self.motion, self.speed, self.version)
         check_seed(self.seed, self.development)
 
     @property
     def environment(self) -> dict[str, Any]:
         """Arguments of `envs.make`, beside the task."""
-        return {name: getattr(self, name) for name in ("rendering", "size", "frame_gap", "horizon", "version", "split")}
+        return {name: getattr(self, name) for name in ("rendering", "size", "frame_gap", "horizon", "motion", "speed", "version", "split")}
 
     @property
     def folder(self) -> Path:
         noise = f"-noise{self.noise:g}-slips{self.slips:g}" if self.source == "expert" else ""
         rarely = (f"-gap{self.frame_gap}" if self.frame_gap != 4 else "") + (f"-horizon{self.horizon}" if self.horizon else "")
         task = "-".join(filter(None, (path_name(self.task), told_version(self.version, self.split))))
-        return Path(self.out or f"data/{task}/{self.source}-seed{self.seed}{noise}-{self.rendering}{self.size}{rarely}")
+        moves = f"-{path_name(told(motion))}" if (motion := motion_of(self.task, self.motion, self.speed)) else ""
+        return Path(self.out or f"data/{task}/{self.source}-seed{self.seed}{noise}{moves}-{self.rendering}{self.size}{rarely}")
 
     def content(self) -> dict[str, Any]:
         """What the files depend on: all that must be the same for a run to continue in a folder."""
@@ -76,7 +81,9 @@ class Settings:
             names = [name for name in names if name not in ("noise", "slips")]  # people bring their own
         names += ["expert"] if self.expert is not None else []
         named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}
-        return {"kind": "demonstrations"} | {name: getattr(self, name) for name in names} | named | {name: stamp()[name] for name in ("mujoco", "robosuite")}
+        motion = motion_of(self.task, self.motion, self.speed)
+        chosen = {name: getattr(self, name) for name in names} | (motion.record() if motion else {}) | named
+        return {"kind": "demonstrations"} | chosen | {name: stamp()[name] for name in ("mujoco", "robosuite")}
 
 
 def check_seed(seed: int, development: bool) -> None:

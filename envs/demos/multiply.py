@@ -132,6 +132,8 @@ def sources(settings: Settings) -> tuple[list[Path], str]:
     for path, header in zip(paths, headers, strict=True):
         if "multiplied" in header:
             raise BadInput(f"{path}: was made by this command; multiply what was recorded")
+        if header.get("motion") is not None:
+            raise BadInput(f"{path}: motion={header['motion']}: things moved by themselves; multiplied are demonstrations of things that lie still")
         if "arm_goals" in header:
             raise BadInput(f"{path}: task={header['task']}: actions are of a base that drives; multiplied are demonstrations of an arm")
     good = [(path, header) for path, header in zip(paths, headers, strict=True) if header["success"]]

@@ -29,7 +29,8 @@ from envs.demos.motions import BASE_SHARES, MOTIONS, SHARES, Expert
 from envs.demos.workers import workers
 from envs.language.draws import NUM_THINGS
 from envs.language.things import SPLITS
-from envs.options import FramesApart, Pixels, Rendering, Split, Version
+from envs.motion import motion_of
+from envs.options import FramesApart, Motion, Pixels, Rendering, Speed, Split, Version
 from envs.seeds import DEMONSTRATIONS
 from whatwhere.arrays import ArrayFile
 from whatwhere.command import command
@@ -65,10 +66,13 @@ class Settings:
     num_workers: Processes
     version: Version = 0
     split: Split | None = None
+    motion: Motion | None = None
+    speed: Speed | None = None
 
     def __post_init__(self) -> None:
         for task in self.names:
             check_version(task, self.version, self.split)
+            motion_of(task, self.motion, self.speed, self.version)
 
     @property
     def num_objects(self) -> int:
@@ -81,6 +85,7 @@ class Settings:
     def content(self) -> dict[str, Any]:
         names = ("clips", "frames", "stride", "seed", "size", "rendering", "vary")
         named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}
+        named |= {name: given for name in ("motion", "speed") if (given := getattr(self, name)) is not None}
         return (
             {"kind": "play", "tasks": self.names}
             | {name: getattr(self, name) for name in names}
@@ -143,15 +148,8 @@ class Player:
             from envs.looks import Looks
 
             settings = self.settings
-            env = envs.make(
-                task,
-                rendering=settings.rendering,
-                size=settings.size,
-                frame_gap=settings.stride,
-                horizon=1_000_000,
-                version=settings.version,
-                split=settings.split,
-            )
+            chosen: dict[str, Any] = {name: getattr(settings, name) for name in ("rendering", "size", "version", "split", "motion", "speed")}
+            env = envs.make(task, frame_gap=settings.stride, horizon=1_000_000, **chosen)
             self.stages[task] = env, Looks(env.simulation.sim.model._model)
         return self.stages[task]
 

@@ -15,21 +15,25 @@ if TYPE_CHECKING:
 
 def attrs_of(env: TaskEnv, info: dict[str, Any]) -> dict[str, Any]:
     """What an episode file says about the environment it was recorded in; `info` is that of the reset."""
-    return {
-        "task": env.task,
-        "task_version": env.task_version,
-        "env_name": env.name,
-        "init_hash": info["init_hash"],
-        "rendering": env.rendering,
-        "size": int(env.size),
-        "cameras": list(env.cameras),
-        "frame_gap": int(env.frame_gap),
-        "control_hz": env.control_hz,
-        "horizon": int(env.horizon),
-        "recorded_actions": "corrective (what the source wanted); executed_actions: what was sent to the simulator, noise included",
-        "versions": stamp(),
-        "model_file": env.model_xml(),
-    } | ({"split": env.split} if env.split else {})
+    return (
+        {
+            "task": env.task,
+            "task_version": env.task_version,
+            "env_name": env.name,
+            "init_hash": info["init_hash"],
+            "rendering": env.rendering,
+            "size": int(env.size),
+            "cameras": list(env.cameras),
+            "frame_gap": int(env.frame_gap),
+            "control_hz": env.control_hz,
+            "horizon": int(env.horizon),
+            "recorded_actions": "corrective (what the source wanted); executed_actions: what was sent to the simulator, noise included",
+            "versions": stamp(),
+            "model_file": env.model_xml(),
+        }
+        | ({"split": env.split} if env.split else {})
+        | (env.motion.record() if env.motion else {})
+    )
 
 
 class Recording:

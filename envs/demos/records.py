@@ -66,6 +66,8 @@ class Settings(TypedDict):
     env_name: NotRequired[Name | None]
     env_kwargs: NotRequired[Parts | None]
     split: NotRequired[Name | None]  # envs.language.things.SPLITS, of tasks in version 1
+    motion: NotRequired[Name | None]  # what moves by itself, and how fast: envs.motion
+    speed: NotRequired[Annotated[list[Finite], Meta(min_length=2, max_length=2)] | None]  # cm/s
     source: NotRequired[Name | None]
     noise: NotRequired[Finite | None]
     proprio: NotRequired[list[Name] | None]

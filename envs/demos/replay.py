@@ -13,6 +13,7 @@ from envs import check_task
 from envs.catalogue import check_version, recorded_version
 from envs.demos.episodes import Episode, episode_paths, read_attrs, read_episode
 from envs.foreign.names import needs_import
+from envs.motion import motion_of, recorded
 from envs.options import Task
 from whatwhere.command import command
 from whatwhere.errors import BadInput, about
@@ -23,7 +24,7 @@ from whatwhere.versions import check_simulator
 if TYPE_CHECKING:
     from envs.base import TaskEnv
 
-START_KEYS = ("task", "task_version", "split", "horizon", "frame_gap")
+START_KEYS = ("task", "task_version", "split", "horizon", "frame_gap", "motion", "speed")
 
 
 @options
@@ -111,10 +112,11 @@ def make_env(attrs: dict[str, Any], path: Path, **changes: Any) -> TaskEnv:
     import envs
 
     settings: dict[str, Any] = (
-        {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | {"origin": attrs.get("origin")} | changes
+        {name: attrs[name] for name in ("rendering", "size", "frame_gap", "horizon", "cameras")} | recorded(attrs) | {"origin": attrs.get("origin")} | changes
     )
     with about(str(path)):
         check_version(attrs["task"], **recorded_version(attrs))
+        motion_of(attrs["task"], attrs.get("motion"), attrs.get("speed"), recorded_version(attrs).get("version", 0))
     env = envs.make(attrs["task"], **recorded_version(attrs), **settings)
     if env.task_version != attrs["task_version"]:
         raise BadInput(f"{path}: task_version={attrs['task_version']}, now it is {env.task_version}: another task")

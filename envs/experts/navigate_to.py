@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from envs.experts.motion import is_untold, velocity
 from envs.experts.noisy import NoisyExpert
 
 SCALE = np.array([0.7, 0.7, 1.2])  # what an action of 1 asks for: m/s forward, m/s left, rad/s (envs/tasks/navigate_to.py)
 SCORED_AHEAD_M = 0.60
 DRIVE_GAIN_1_S = 3.0
 TURN_GAIN_1_S = 2.5
+LEAD_S = 1 / DRIVE_GAIN_1_S  # by so much a base that follows lags behind
 
 FULL_NOISE_FROM = 0.3  # where the expert asks for less than this share of full speed the noise fades: a base that is shaken cannot stand still
 
@@ -28,8 +30,10 @@ class NavigateToExpert(NoisyExpert):
 
     def act(self, info: dict[str, Any]) -> np.ndarray:
         """(3,) in [-1, 1]: forward, left, turn."""
+        if is_untold(info):
+            return np.zeros(3)
         x, y, heading = info["privileged/base_pose_world"]
-        dx, dy = info["privileged/target_pos_world"][:2] - (x, y)
+        dx, dy = info["privileged/target_pos_world"][:2] + LEAD_S * velocity(info)[:2] - (x, y)
         distance, bearing = np.hypot(dx, dy), np.arctan2(dy, dx) - heading
         bearing = (bearing + np.pi) % (2 * np.pi) - np.pi
         # Drive only as far as the pad is ahead: backing towards a pad behind would hide it under the robot.

@@ -11,8 +11,11 @@ from robosuite.controllers import load_composite_controller_config
 from robosuite.models.tasks import ManipulationTask
 from robosuite.utils.mjcf_utils import array_to_string, new_element
 
+from envs.motion import Motion
 from envs.success import distance_xy_m, is_still
 from envs.tasks.floor import FloorArena
+from envs.tasks.motion import Scale
+from envs.tasks.moving import Moved
 from envs.tasks.scored import ScoredTask
 
 # The first is the target.
@@ -48,16 +51,18 @@ class NavigateTo(ScoredTask):
     """
 
     instruction = "drive to the red pad"
+    equal_instruction = "drive to the pad {}"
     default_horizon = 130
     default_cameras = ("robot0_mast", "robot0_front")
     scene_camera = "frontview"
     action_names = ("forward", "left", "turn")
     pads = PADS
+    scale = Scale(step_m=0.05, ahead_m=0.6, way_m=1.2, push_m=(0.3, 0.6), near_m=(0.4, 0.8), seen_m=0.08)
 
-    def __init__(self, robots: str | Sequence[str] = "PandaOmron", **options: Any) -> None:
+    def __init__(self, robots: str | Sequence[str] = "PandaOmron", motion: Motion | None = None, **options: Any) -> None:
         if options.get("controller_configs") is None:
             options["controller_configs"] = holding_controllers()
-        super().__init__(robots, **{"initialization_noise": None, **options})
+        super().__init__(robots, motion, **{"initialization_noise": None, **options})
 
     # ---- the scene
 
@@ -81,7 +86,7 @@ class NavigateTo(ScoredTask):
     def add_pads(self, arena: FloorArena) -> None:
         """Puts the task's pads on the floor."""
         for name, rgba in self.pads.items():
-            arena.add_pad(name, PAD_RADIUS_M, rgba)
+            arena.add_pad(name, PAD_RADIUS_M, self.pads["red_pad"] if self.has_equals else rgba)
 
     def _setup_references(self) -> None:
         super()._setup_references()
@@ -99,11 +104,16 @@ class NavigateTo(ScoredTask):
         while True:
             pads = rng.uniform(-REGION_HALF_M, REGION_HALF_M, (len(PADS), 2))
             base = np.append(rng.uniform(-REGION_HALF_M, REGION_HALF_M, 2), rng.uniform(-np.pi, np.pi))
-            gaps = [np.linalg.norm(pads[i] - pads[j]) for i in range(len(PADS)) for j in range(i)]
-            to_base = np.linalg.norm(pads[0] - base[:2])
-            to_scored = np.linalg.norm(pads[0] - base[:2] - SCORED_AHEAD_M * np.array([np.cos(base[2]), np.sin(base[2])]))
-            if min(gaps) >= PAD_GAP_M and min(to_base, to_scored) >= CLEARANCE_M and to_base <= FARTHEST_M:
-                return {"base": base, "pads": pads}
+            if self.is_free(start := {"base": base, "pads": pads}):
+                return start
+
+    def is_free(self, start: dict[str, np.ndarray]) -> bool:
+        pads, base = start["pads"], start["base"]
+        inside = np.abs(pads).max() <= REGION_HALF_M
+        gaps = [np.linalg.norm(pads[i] - pads[j]) for i in range(len(PADS)) for j in range(i)]
+        to_base = np.linalg.norm(pads[0] - base[:2])
+        to_scored = np.linalg.norm(pads[0] - base[:2] - SCORED_AHEAD_M * np.array([np.cos(base[2]), np.sin(base[2])]))
+        return bool(inside and min(gaps) >= PAD_GAP_M and min(to_base, to_scored) >= CLEARANCE_M and to_base <= FARTHEST_M)
 
     def set_start(self, start: dict[str, np.ndarray]) -> None:
         """Puts robot and pads there, at rest, and resets the controllers to that pose."""
@@ -117,6 +127,22 @@ class NavigateTo(ScoredTask):
         robot = self.robots[0]
         robot.composite_controller.update_state()
         robot.composite_controller.reset()
+
+    # ---- what moves by itself: the red pad
+
+    def displaced(self, start: dict[str, np.ndarray], offset: np.ndarray) -> dict[str, np.ndarray]:
+        return start | {"pads": start["pads"] + [offset, *np.zeros((len(PADS) - 1, 2))]}
+
+    def moved(self) -> Moved:
+        qpos, qvel = _addresses(self.sim.model._model, [f"red_pad_{letter}" for letter in "xy"])
+        return Moved(qpos[None], qvel[None], qvel, bodies=np.zeros(0, int), start_xy=self._start["pads"][:1])
+
+    def robot_touches(self) -> bool:
+        """Whether the scored point is over the pad, which nothing touches otherwise."""
+        return self.robot_distance_m() <= PAD_RADIUS_M
+
+    def robot_distance_m(self) -> float:
+        return distance_xy_m(self.scored_point(), self.target())
 
     # ---- control
 
@@ -173,12 +199,13 @@ class NavigateTo(ScoredTask):
             "base_pose_world": self.base_pose(),
             "scored_point_world": self.scored_point(),
             "base_velocity_base": self.base_velocity(),
-        }
+        } | super().privileged()
 
     # ---- an episode's course
 
     def begin(self) -> None:
         """Clears what is remembered of an episode; called when the state was set anew."""
+        super().begin()
         self._still_steps = 0
         self.hold(np.append(FOLDED_ARM, 0.0))
 

@@ -22,6 +22,7 @@ class PickAtXY(TableTask):
 
     version = "0"
     instruction = "pick up the red cube"
+    equal_instruction = "pick up the cube {}"
     default_horizon = 75
     cubes = (Cube("target", 0.02, RED), Cube("distractor_green", 0.02, GREEN), Cube("distractor_blue", 0.02, BLUE))
 

@@ -22,6 +22,7 @@ class PlaceLeftOf(TableTask):
 
     version = "0"
     instruction = "put the red cube left of the green cube"
+    equal_instruction = "put the cube {} left of the green cube"
     default_horizon = 120
     cubes = (Cube("target", 0.02, RED), Cube("reference", 0.02, GREEN))
 

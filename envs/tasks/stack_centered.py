@@ -21,6 +21,7 @@ class StackCentered(TableTask):
 
     version = "0"
     instruction = "stack the red cube on the middle of the green cube"
+    equal_instruction = "stack the cube {} on the middle of the green cube"
     default_horizon = 120
     cubes = (Cube("target", 0.02, RED), Cube("reference", 0.025, GREEN))
 

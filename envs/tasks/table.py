@@ -6,7 +6,7 @@ World frame: x away from the robot, y to the robot's left, z up; the robot's bas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import mujoco
@@ -15,7 +15,10 @@ from robosuite.models.arenas import TableArena
 from robosuite.models.objects import BoxObject, CylinderObject
 from robosuite.models.tasks import ManipulationTask
 
-from envs.tasks.scored import ScoredTask
+from envs.motion import Motion
+from envs.tasks.motion import Scale
+from envs.tasks.moving import Moved
+from envs.tasks.scored import ScoredTask, has_equals
 
 TABLE_SIZE_M = (0.8, 0.8, 0.05)
 TABLE_TOP_M = 0.8  # height of the table's surface
@@ -38,6 +41,8 @@ SCENE_CAMERA_FOVY_DEG = 33.5
 
 # Things no demonstration shows (perturbation=distractors): in the region or up to 4 cm beside it, own cubes where they would lie anyway.
 STRANGER_MARGIN_M = 0.04
+
+SCALE = Scale(step_m=0.005, ahead_m=0.06, way_m=0.12, push_m=(0.03, 0.06), near_m=(0.07, 0.12), seen_m=0.008)
 
 RED, GREEN, BLUE = (0.85, 0.08, 0.08, 1.0), (0.10, 0.65, 0.15, 1.0), (0.10, 0.25, 0.85, 1.0)
 YELLOW, VIOLET = (0.90, 0.75, 0.10, 1.0), (0.50, 0.15, 0.65, 1.0)
@@ -71,12 +76,12 @@ class TableTask(ScoredTask):
     cubes: tuple[Cube, ...] = ()
     strangers = STRANGERS
     stranger_margin_m = STRANGER_MARGIN_M
+    scale = SCALE
 
-    def __init__(self, robots: str | Sequence[str] = "Panda", strangers: bool = False, **options: Any) -> None:
-        self.own_cubes = self.cubes
-        if strangers:
-            self.cubes = (*self.cubes, *self.strangers)
-        super().__init__(robots, **options)
+    def __init__(self, robots: str | Sequence[str] = "Panda", strangers: bool = False, motion: Motion | None = None, **options: Any) -> None:
+        self.own_cubes, twins = with_twins(self.cubes) if has_equals(motion) else (self.cubes, ())
+        self.cubes = (*self.own_cubes, *twins, *(self.strangers if strangers else ()))
+        super().__init__(robots, motion, **options)
 
     # ---- the scene
 
@@ -114,12 +119,12 @@ class TableTask(ScoredTask):
             start = {cube.name: pose for cube, pose in zip(self.own_cubes, poses, strict=True)}
             if _apart(poses) and self.is_allowed(start):
                 break
-        strangers = self.cubes[len(self.own_cubes) :]
-        margin = np.array([self.stranger_margin_m, self.stranger_margin_m, 0.0])
-        while strangers:
-            more = rng.uniform(low - margin, high + margin, size=(len(strangers), 3))
+        added = self.cubes[len(self.own_cubes) :]
+        margin = np.array([[self.stranger_margin_m * (cube in self.strangers)] * 2 + [0.0] for cube in added])
+        while added:
+            more = rng.uniform(low - margin, high + margin, size=(len(added), 3))
             if _apart(np.concatenate([poses, more])) and _apart(np.concatenate([self.goals(start), more])):
-                return start | {cube.name: pose for cube, pose in zip(strangers, more, strict=True)}
+                return start | {cube.name: pose for cube, pose in zip(added, more, strict=True)}
         return start
 
     def is_allowed(self, start: dict[str, np.ndarray]) -> bool:
@@ -137,6 +142,38 @@ class TableTask(ScoredTask):
             self.sim.data.set_joint_qpos(self._cube_joints[name], [x, y, TABLE_TOP_M + self._half_sizes[name], *quat])
         self.sim.data.qpos[self._fingers] = OPEN_FINGERS_M
 
+    # ---- what moves by itself: the target, or on a conveyor everything
+
+    def is_free(self, start: dict[str, np.ndarray]) -> bool:
+        inside = np.array([start[cube.name][:2] for cube in self.cubes if cube not in self.strangers])
+        low, high = zip(REGION_X_M, REGION_Y_M, strict=True)
+        return bool(((low <= inside) & (inside <= high)).all()) and _apart(np.array(list(start.values()))) and self.is_allowed(start)
+
+    def displaced(self, start: dict[str, np.ndarray], offset: np.ndarray) -> dict[str, np.ndarray]:
+        return start | {name: start[name] + [*offset, 0.0] for name in self._moving_names()}
+
+    def _moving_names(self) -> list[str]:
+        everything = self.moving is not None and self.moving.motion.kind == "conveyor"
+        return [cube.name for cube in (self.cubes if everything else self.cubes[:1])]
+
+    def moved(self) -> Moved:
+        model, names = self.sim.model._model, self._moving_names()
+        joints = [model.joint(self._cube_joints[name]) for name in names]
+        qpos, qvel = (np.array([address[0] for address in addresses]) for addresses in zip(*((j.qposadr, j.dofadr) for j in joints), strict=True))
+        bodies = np.array([self._bodies[name] for name in names])
+        places = np.array([self._start[name][:2] for name in names])
+        return Moved(qpos[:, None] + [0, 1], qvel[:, None] + [0, 1], (qvel[:, None] + np.arange(6)).ravel(), bodies, places)
+
+    def robot_touches(self) -> bool:
+        """Whether anything but the table touches what moves; what the robot pushes against it is as good as the robot."""
+        bodies = self.sim.model._model.geom_bodyid[self.sim.data._data.contact.geom]  # (n, 2)
+        moving = np.isin(bodies, [self._bodies[name] for name in self._moving_names()])
+        lying = self.sim.model._model.body_weldid[bodies] == 0
+        return bool((moving.any(axis=1) & ~(moving | lying).all(axis=1)).any())
+
+    def robot_distance_m(self) -> float:
+        return float(np.linalg.norm(self.gripper_pos_world() - self.cube_pos_world(self.cubes[0].name)))
+
     # ---- an episode's course
 
     def begin(self) -> None:
@@ -144,6 +181,7 @@ class TableTask(ScoredTask):
 
         Makes the gripper's present opening its standing command, so that the zero action leaves it where it is.
         """
+        super().begin()
         middle, half_range = 0.02, 0.02
         left, right = self.sim.data.qpos[self._fingers]
         self.robots[0].gripper["right"].current_action = np.array([(left - middle) / half_range, (right + middle) / half_range])
@@ -204,7 +242,14 @@ class TableTask(ScoredTask):
         }
         for cube in self.cubes[1:]:
             state[f"{cube.name}_pos_world"] = self.cube_pos_world(cube.name)
-        return state
+        return state | super().privileged()
+
+
+def with_twins(cubes: tuple[Cube, ...]) -> tuple[tuple[Cube, ...], tuple[Cube, ...]]:
+    """`cubes` with two more of the first one's look in the stead of distractors; and those for which there is none, to be added."""
+    twins = [replace(cubes[0], name=f"twin_{number}") for number in (1, 2)]
+    own = tuple(twins.pop(0) if cube.name.startswith("distractor") else cube for cube in cubes)
+    return own, tuple(twins)
 
 
 def _apart(poses: np.ndarray) -> bool:

@@ -53,6 +53,9 @@ class Player:
     history: str | None = None  # what the policy is told of the robot since (policy.history)
     streams_used: str | None = None  # where it is not both
     without: str | None = None  # the stream that is taken away
+    motion: str | None = None  # what moves by itself
+    speed: tuple[float, float] | None = None  # cm/s, from … to
+    trained_motion: str | None = None  # what moved in its training, where that was something else
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
@@ -75,6 +78,7 @@ class Player:
 
         options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
         options |= {"latency": self.latency or 0, "action_latency": self.action_latency or 0, "version": self.version, "split": self.split}
+        options |= {"motion": self.motion, "speed": self.speed}
         env = envs.make(self.task, **options, perturbation=self.perturbation, origin=self.origin)
         try:
             yield self._play(env, policy)

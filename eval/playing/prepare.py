@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +13,7 @@ from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
 from policy.ablation import check_without
 from policy.late import check_pace
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, about
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
 
@@ -32,7 +33,8 @@ def prepare(settings: Settings) -> Player:
     if settings.policy == "learned":
         player = _learned(settings, common)
     else:
-        player = Player(**common, **_version(settings, {}), rendering=settings.rendering or "fast", size=settings.size or 96)
+        told = _version(settings, {}) | _motion(settings, None, {})
+        player = Player(**common, **told, rendering=settings.rendering or "fast", size=settings.size or 96)
     return replace(player, out=settings.out or default_out(settings, player))
 
 
@@ -85,6 +87,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         cameras=config.cameras,
         origin=origin,
         **_version(settings, training | {"task": settings.task}),
+        **_motion(settings, name, training),
     )
 
 
@@ -107,6 +110,20 @@ def _late(settings: Settings, name: str, config: Any) -> dict[str, Any]:
         print(f"note: {name} was trained for {said}; here it meets {', '.join(f'{key}={value}' for key, value in played.items())}", flush=True)
     told = {"trained_for": None if played == trained else said, "history": " ".join(config.history) or None}
     return {key: value or None for key, value in played.items()} | told
+
+
+def _motion(settings: Settings, name: str | None, training: Mapping[str, Any]) -> dict[str, Any]:
+    """What moves by itself: what moved in the policy's training, unless something else is asked for, which is noted and stands in each row."""
+    from envs.motion import motion_of, played, told
+
+    with about(f"checkpoint={name}: training") if name else contextlib.nullcontext():
+        trained = motion_of(settings.task, training.get("motion"), training.get("speed"))
+    motion = played(settings.task, settings.motion, settings.speed, trained, settings.version or 0)
+    facts: dict[str, Any] = {} if motion is None else {"motion": motion.kind, "speed": motion.speed}
+    if name is None or motion == trained:
+        return facts
+    print(f"note: {name} was trained with {told(trained)}; here it meets {told(motion)}", flush=True)
+    return facts | {"trained_motion": told(trained)}
 
 
 def _exported(settings: Settings, stored: Stored) -> str | None:
@@ -179,6 +196,8 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [told] if (told := told_version(player.version, player.split)) else []
     parts += [f"{key.replace('_', '')}{value}" for key in ("latency", "action_latency") if (value := getattr(settings, key)) is not None]
     parts += [f"without-{player.without}"] if player.without is not None else []
+    parts += [path_name("_".join(map(str, (player.motion, *(f"{value:g}" for value in player.speed or ())))))] if player.motion is not None else []
+    parts += ["still"] if settings.motion == "still" else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
     parts += [path_name(player.exported or player.inference)] if settings.inference != "auto" else []
@@ -189,7 +208,7 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    where = ("expert", "perturbation", "latency", "action_latency", "without", "origin")
+    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "origin")
     named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
     named |= {"version": player.version, "split": player.split} if player.version else {}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from eval.options import Expert, Latency, Perturbation, Pixels, Rendering, Split, Task, Version
+from eval.options import Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Speed, Split, Task, Version
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
@@ -46,6 +46,8 @@ class Settings:
     action_latency: Latency | None = None
     without: Without | None = None
     influence: bool = False
+    motion: PlayedMotion | None = None
+    speed: Speed | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.reports.entries import Entry
+from eval.reports.entries import Entry, moves
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 
@@ -66,7 +66,8 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
     columns: dict[str, list[Entry]] = {}
     for entry in entries:
         if entry.results.get("num_demos"):
-            title = " · ".join(filter(None, (entry.task, entry.results.get("split"), entry.results.get("perturbation"))))
+            conditions = (entry.results.get("split"), entry.results.get("perturbation"), moves(entry.results))
+            title = " · ".join(filter(None, (entry.task, *conditions)))
             columns.setdefault(title, []).append(entry)
     return {title: column for title, column in columns.items() if len({entry.results["num_demos"] for entry in column}) > 1}
 

@@ -40,7 +40,15 @@ class Entry:
     def group(self) -> tuple[Any, ...]:
         """What entries that are tested against each other have in common: task, number of demonstrations, of how many those were made, and how it is played."""
         texts, numbers = ("split", "perturbation", "without"), ("num_demos", "multiplied_from", "latency", "action_latency")
-        return self.task, *(str(self.results.get(name) or "") for name in texts), *(self.results.get(name) or 0 for name in numbers)
+        told = *(str(self.results.get(name) or "") for name in texts), moves(self.results)
+        return self.task, *told, *(self.results.get(name) or 0 for name in numbers)
+
+
+def moves(results: Mapping[str, Any]) -> str:
+    """What moved by itself: `moving 4–8 cm/s`, `moving 4–8 cm/s, trained still`; empty where nothing did."""
+    speed, trained = results.get("speed"), results.get("trained_motion")
+    kind = results.get("motion") or ("still" if trained else "")
+    return kind + (f" {speed[0]:g}–{speed[1]:g} cm/s" if speed else "") + (f", trained {trained}" if trained else "")
 
 
 def demos(results: Mapping[str, Any]) -> str:

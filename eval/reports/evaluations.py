@@ -80,4 +80,4 @@ LEGEND = {
     "relation %": "episodes that end with the object on the side that was asked for",
     "stalled %": "episodes in which no joint and no object moved for at least 1 s",
 }
-VARYING = ("split", "perturbation", "demos", "streams", "train seed")
+VARYING = ("split", "perturbation", "moves by itself", "demos", "streams", "train seed")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eval.reports import tables
-from eval.reports.entries import Entry, demos
+from eval.reports.entries import Entry, demos, moves
 from eval.results import CONDITIONS
 from eval.score import by_starts, two_way_bootstrap
 
@@ -46,7 +46,7 @@ def _place(record: dict[str, Any]) -> tuple[Any, ...]:
     """Where a recipe stands in the table."""
     numbers = [record[name] or 0 for name in ("latency", "action_latency", "num_demos", "multiplied_from")]
     texts = [record[name] or "" for name in ("split", "perturbation", "without")]
-    return record["task"], *texts, *numbers, -record["success"], record["policy"], record["streams"] or ""
+    return record["task"], *texts, moves(record), *numbers, -record["success"], record["policy"], record["streams"] or ""
 
 
 def _is_one_recipe(trained: Sequence[Entry]) -> bool:
@@ -106,6 +106,7 @@ WHAT: dict[str, Any] = {  # what a line of either table is about
     "perturbation": lambda r: r["perturbation"] or "",
     "latency": lambda r: _late(r),
     "without": lambda r: r["without"] or "",
+    "moves by itself": moves,
     "demos": demos,
     "policy": lambda r: r["policy"],
     "streams": lambda r: r["streams"] or "",

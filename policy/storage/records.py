@@ -62,6 +62,8 @@ class Training(TypedDict, total=False):
     unfreeze: bool
     start_hashes: list[Name]
     demo_starts: list[Start]
+    motion: Name | None  # what moved by itself (envs.motion)
+    speed: Annotated[list[Finite], Meta(min_length=2, max_length=2)] | None  # cm/s
     origin: dict[Name, Any]  # envs.foreign.origin.Origin: what the environment takes over of others' demonstrations
     no_environment: Text  # why there is none in which it can be scored
 

@@ -126,7 +126,7 @@ def _episodes(paths: Sequence[Path], mirror: Mirror | None) -> Iterator[tuple[Pa
 
 
 def _same(path: Path, known: dict | None, attrs: dict) -> None:
-    for key in ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "origin", "split"):
+    for key in ("task", "task_version", "rendering", "size", "cameras", "frame_gap", "control_hz", "origin", "split", "motion", "speed"):
         if known is not None and (known.get(key) or None) != (attrs.get(key) or None):
             raise BadInput(f"{path}: {key}={attrs.get(key)}, but the episodes before it have {key}={known.get(key)}; do not mix them in one folder")
 

@@ -288,6 +288,7 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         **({"mirrored": True} if demos.mirrored else {}),
         **{name: demos.attrs[name] for name in ("split",) if name in demos.attrs},
         **_starts(demos),
+        **{name: demos.attrs[name] for name in ("motion", "speed") if demos.attrs.get(name) is not None},  # what moved by itself
     } | _environment(demos)
 
 

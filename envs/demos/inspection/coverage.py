@@ -12,8 +12,9 @@ import numpy as np
 from envs import TASKS
 from envs.catalogue import recorded_version, told_version
 from envs.demos.inspection.summary import Summary
+from envs.motion import recorded, told
 from envs.seeds import REPORTED
-from whatwhere.files import read_json, write_json
+from whatwhere.files import path_name, read_json, write_json
 from whatwhere.versions import check_simulator, stamp
 
 SMALLEST_PICTURE = 16
@@ -48,7 +49,7 @@ def coverage(summaries: Sequence[Summary], num_starts: int, cache: Any) -> Cover
     check_simulator()
     import envs
 
-    with contextlib.closing(envs.make(task, size=SMALLEST_PICTURE, **recorded_version(settings))) as env:
+    with contextlib.closing(envs.make(task, size=SMALLEST_PICTURE, **recorded_version(settings), **recorded(settings))) as env:
         if env.task_version != settings["task_version"] or len(env.get_state()) != len(summaries[0].first_state):
             return f"no map: recorded with version {settings['task_version']} of {task}, here it is {env.task_version}"
         demos, frames = zip(*(_position(env.set_state(summary.first_state)) for summary in summaries), strict=True)
@@ -57,7 +58,8 @@ def coverage(summaries: Sequence[Summary], num_starts: int, cache: Any) -> Cover
 
 
 def _evaluation_starts(env: Any, count: int, cache: Any) -> np.ndarray:
-    path = cache / f"{env.task}-{told_version(int(env.task_version), env.split) or 'v0'}-{stamp()['mujoco']}-{stamp()['robosuite']}.json"
+    moving = f"-{path_name(told(env.motion))}" if env.motion else ""  # starts that have no room for it are drawn again
+    path = cache / f"{env.task}-{told_version(int(env.task_version), env.split) or 'v0'}{moving}-{stamp()['mujoco']}-{stamp()['robosuite']}.json"
     from whatwhere.schema import Finite
 
     known = read_json(path, list[tuple[Finite, Finite]]) if path.exists() else []

@@ -21,6 +21,8 @@ ABOUT = (
     "task_version",
     "split",
     "env_name",
+    "motion",
+    "speed",
     "source",
     "noise",
     "rendering",
@@ -80,7 +82,7 @@ def _about(summaries: Sequence[Summary]) -> str:
     rows = {}
     for key in ABOUT:
         found = (summary.settings.get(key) for summary in summaries)
-        if values := list(dict.fromkeys(", ".join(value) if isinstance(value, list) else str(value) for value in found if value is not None)):
+        if values := list(dict.fromkeys(", ".join(map(str, value)) if isinstance(value, list) else str(value) for value in found if value is not None)):
             rows[key] = ", ".join(values[:4]) + (" …" if len(values) > 4 else "")
     if made_of := origins(summaries):
         rows["multiplied"] = made_of
