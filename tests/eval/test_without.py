@@ -141,4 +141,4 @@ def test_a_study_takes_streams_away_from_those_that_see_both(tmp_path: Path, cap
     plays = {name: [("without=m" in word, "perturbation=light" in word) for word in words[1:]] for name, words in cells.items()}
     assert "streams_used=p" in cells["only"][0] and plays["only"] == [(False, False), (False, True)]
     assert plays["both"] == [(False, False), (True, False), (False, True), (True, True)]
-    assert len({word.split("out=")[1] for words in cells.values() for word in words[1:]}) == 6
+    assert len({word.rsplit("out=", 1)[1] for words in cells.values() for word in words[1:]}) == 6
