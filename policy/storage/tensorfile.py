@@ -55,10 +55,10 @@ def read_header(path: Path) -> dict[str, list[int]]:
     size = look(path, "file of weights")
     with path.open("rb") as file:
         start = file.read(8)
-        if start[:2] == b"PK" or start[:1] == b"\x80":
-            raise BadInput(f"{path}: a pickle, not safetensors; pickles are never read")
         length = int.from_bytes(start, "little")
         if len(start) < 8 or not 2 <= length <= min(size - 8, MAX_HEADER):
+            if start[:2] == b"PK" or start[:1] == b"\x80":  # with which a sound header's length may begin as well
+                raise BadInput(f"{path}: a pickle, not safetensors; pickles are never read")
             raise BadInput(f"{path}: not a safetensors file, or truncated ({size} bytes)")
         text = file.read(length)
     where = f"{path}: header"

@@ -18,6 +18,7 @@ from policy.encoders import ENCODERS
 from policy.model import Policy, build
 from policy.storage import stored
 from policy.storage.checkpoint import find, load, load_streams, save_pretrained, save_streams, verify, write_manifest
+from policy.storage.tensorfile import read_header
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config, inputs, observation
 from whatwhere.errors import BadInput, Failed
@@ -240,3 +241,12 @@ except BadInput:
 sys.exit(4)
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("length", [0x180, 0x4B50])
+def test_a_header_may_be_as_long_as_a_pickle_begins(length: int, tmp_path: Path) -> None:
+    """The file starts with the header's length: 80 01, as a pickle does with 80, and 50 4B, as a zipped one does."""
+    path = tmp_path / "model.safetensors"
+    text = json.dumps({"weight": {"dtype": "F16", "shape": [1], "data_offsets": [0, 2]}}).encode()
+    path.write_bytes(length.to_bytes(8, "little") + text.ljust(length) + bytes(2))
+    assert read_header(path) == {"weight": [1]}
