@@ -26,6 +26,8 @@ class Episode(TypedDict):
     policy: NotRequired[Name | None]
     encoder: NotRequired[Name | None]
     head: NotRequired[Name | None]
+    language: NotRequired[Name | None]
+    join: NotRequired[Name | None]
     checkpoint: NotRequired[Text | None]
     train_seed: NotRequired[Index | None]
     num_demos: NotRequired[Index | None]
@@ -61,6 +63,8 @@ class About(TypedDict, total=False):
     policy: Name | None
     encoder: Name | None
     head: Name | None
+    language: Name | None
+    join: Name | None
     checkpoint: Text | None
     sha256: Sha256 | None
     train_seed: Index | None

@@ -22,7 +22,8 @@ ROW_KEYS = (
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
 SELDOM = ("split", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "motion", "speed", "trained_motion")
-CONDITIONS = ("head", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)  # rows have those that apply, and results those of SELDOM
+# rows have those that apply, and results those of SELDOM
+CONDITIONS = ("head", "language", "join", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)
 
 
 def add_row(folder: str | Path, row: Row) -> None:

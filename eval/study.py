@@ -24,7 +24,7 @@ from typing import Annotated, Any
 from eval.options import Perturbation, Split, Task, Version
 from eval.playing.progress import duration
 from eval.report import publish
-from eval.reports.entries import collect, learned
+from eval.reports.entries import NAMED, collect, learned
 from eval.results import RESULTS, read_about
 from policy.options import Without
 from whatwhere.command import command
@@ -95,7 +95,7 @@ class Settings:
 
         chosen = {method: given or {} for method, given in self.study.methods.items()}
         baseline = self.study.baseline
-        names = [learned(given.get("encoder", method), given.get("head"), given.get("streams_used")) for method, given in chosen.items()]
+        names = [learned(given.get("encoder", method), *map(given.get, NAMED)) for method, given in chosen.items()]
         if baseline is not None and baseline not in names:
             raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
         for task, split in product(self.study.tasks, self.study.splits):

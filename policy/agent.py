@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from policy.export.record import verified
 from policy.history import OwnHistory
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
+from policy.language.strange import note, strange, trained_on
 from policy.model import Policy
 from policy.noise import drawn
 from policy.shapes import Prediction
@@ -70,6 +72,7 @@ class Agent:
         self.inference, self._ask = answering(inference, self.policy, self.normalisation)
         self.checkpoint: checkpoint.Checkpoint | None = None
         self._own = OwnHistory(self.config, self.execute)
+        self.known: set[str] = set()  # words that it learnt from or has named as strange; empty: not known
         self.reset()
 
     @staticmethod
@@ -88,6 +91,7 @@ class Agent:
             verified(str(inference), loaded.sha256)
         agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference, without)
         agent.checkpoint = loaded
+        agent.known = set(trained_on(loaded.config.get("training") or {}))
         return agent
 
     def reset(self, seed: int | Sequence[int] = 0) -> None:
@@ -120,6 +124,9 @@ class Agent:
         self.check(obs)
         if self._told is None or self._told[0] != obs["instruction"]:  # else it was read in this episode
             self._told = obs["instruction"], self.policy.language.code(obs["instruction"]).numpy()
+            if self.known and (words := strange(obs["instruction"], self.known)):
+                print(note(obs["instruction"], words, self.known), file=sys.stderr, flush=True)
+                self.known |= set(words)
         own = self._own.beside(np.asarray(obs["proprio"], np.float32))
         return obs["frames"], own, self._told[1], self.noise()
 

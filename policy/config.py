@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,20 +13,23 @@ from policy.encoders import ENCODERS, FROM_SCRATCH
 from policy.fusion import CLS_FUSIONS, FUSIONS, SHARINGS
 from policy.heads import EARLIER_NAMES, HEADS
 from policy.joins import JOINS, UNNAMED_JOIN
-from policy.language import LANGUAGES, UNNAMED_LANGUAGE
+from policy.language import LANGUAGES, UNNAMED_LANGUAGE, WITH_VOCABULARY
 from policy.late import check_late, sizes
 from whatwhere.errors import BadInput, choose, shown
 
 MOST_CAMERAS = 16
+MOST_WORDS = 10_000  # of a vocabulary
 MOST_WEIGHTS = 1_000_000_000  # of all blocks; a policy that looks twenty times a second is far from it
 MOST = {  # of what a file may ask for, so that none asks for hours or for all memory
     "size": 1024, "frame_gap": 1000, "chunk": 1000, "execute": 1000, "action_dim": 1000, "proprio_dim": 4096, "task_dim": 4096, "keypoints": 1024,
-    "head_parameters": 100_000_000,
+    "head_parameters": 100_000_000, "sentence_dim": 16_384,
 }  # fmt: skip
 
 
 # settings that files of earlier versions do not have, and later ones only where they were chosen
-ADDED = ("language", "join", "latency", "action_latency", "history", "streams_used")
+ADDED = (
+    "language", "join", "vocabulary", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used",
+)  # fmt: skip
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
 
@@ -88,6 +92,10 @@ class PolicyConfig:
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     language: str = UNNAMED_LANGUAGE
     join: str = UNNAMED_JOIN
+    vocabulary: tuple[str, ...] = ()  # of languages that have one
+    sentence_encoder: str = ""  # of language=sentence: a package or a folder
+    sentence_sha256: str = ""  # of its weights
+    sentence_dim: int = 384  # numbers of its word pieces
 
     def __post_init__(self) -> None:
         choose("encoder", self.encoder, ENCODERS)
@@ -112,6 +120,7 @@ class PolicyConfig:
                 raise BadInput(f"{name}={getattr(self, name)}: must be at least 0 and less than 1")
         self._check_binary()
         check_late(self.history, self.latency, self.action_latency, self.execute)
+        self._check_language()
         if self.uses_streams and self.size % self.streams.patch:
             raise BadInput(f"size={self.size}: must be a multiple of streams.patch={self.streams.patch}")
 
@@ -121,6 +130,18 @@ class PolicyConfig:
             raise BadInput(f"binary={shown(numbers)}: must be different numbers of an action, from 0 to {self.action_dim - 1}")
         if not all(-math.inf < low < high < math.inf for _, low, high in self.binary):
             raise BadInput(f"binary={shown(self.binary)}: each needs two values, the lower one first")
+
+    def _check_language(self) -> None:
+        if self.language in WITH_VOCABULARY:
+            if not 1 <= len(self.vocabulary) <= MOST_WORDS:
+                found = "empty" if not self.vocabulary else f"{len(self.vocabulary)} words"
+                raise BadInput(f"vocabulary: {found}; language={self.language} needs 1 to {MOST_WORDS} words")
+            if twice := [word for word, again in itertools.pairwise(sorted(self.vocabulary)) if word == again]:
+                raise BadInput(f"vocabulary: {shown(twice[0])} is in it twice")
+            if self.task_dim % 4:
+                raise BadInput(f"task_dim={self.task_dim}: must be a multiple of 4, since attention between words has 4 heads")
+        if self.language == "sentence" and not self.sentence_encoder:
+            raise BadInput("sentence_encoder: missing; language=sentence needs a package or a folder")
 
     @property
     def uses_streams(self) -> bool:
@@ -137,8 +158,8 @@ class PolicyConfig:
         for name in ADDED:
             if values[name] == getattr(PolicyConfig, name):
                 del values[name]
-        values |= {"history": list(self.history)} if self.history else {}
-        return values | {"cameras": list(self.cameras), "binary": [list(row) for row in self.binary]}
+        lists = {name: list(getattr(self, name)) for name in ("history", "vocabulary") if getattr(self, name)}
+        return values | lists | {"cameras": list(self.cameras), "binary": [list(row) for row in self.binary]}
 
     @staticmethod
     def from_dict(values: dict[str, Any], where: str = "policy") -> PolicyConfig:

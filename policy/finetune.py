@@ -36,37 +36,47 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
     """
     from policy.encoders import FROM_SCRATCH
     from policy.training.dataset import load_demos
+    from policy.training.joint import joined
     from policy.training.late import delayed
 
     if settings.demos is None:
-        raise BadInput(f"demos: missing; give demos=FOLDER (make one with python -m envs.demos.collect task={settings.task} n={settings.num_demos})")
+        made = f"python -m envs.demos.collect task={settings.task[0]} n={settings.num_demos}"
+        raise BadInput(f"demos: missing; give demos=FOLDER (make one with {made})")
+    if settings.language == "sentence":
+        from policy.language import PACKAGE
+        from policy.language.located import located
+
+        located(settings.sentence_encoder or PACKAGE)
     check_places(settings)
     reach = settings.chunk + settings.action_latency
-    demos = load_demos(settings.demos, settings.num_demos, reach, mirror=_mirror(settings))
-    held_out = load_demos(settings.demos, settings.held_out, reach, after=demos) if settings.held_out else None
-    if demos.attrs["task"] != settings.task:
-        known = demos.attrs["task"]
-        raise BadInput(f"task={settings.task}: demos={settings.demos} were recorded in task={known}{did_you_mean(settings.task, [known])}")
-    if settings.version is not None and str(settings.version) != demos.attrs["task_version"]:
-        raise BadInput(f"version={settings.version}: demos={settings.demos} were recorded in version {demos.attrs['task_version']} of {settings.task}")
+    tasks = settings.task if len(settings.task) > 1 else settings.task * len(settings.demos)
+    parts, unseen = [], []
+    for task, folder in zip(tasks, settings.demos, strict=True):
+        parts.append(load_demos(folder, settings.num_demos, reach, mirror=_mirror(settings, task)))
+        unseen += [load_demos(folder, settings.held_out, reach, after=parts[-1])] if settings.held_out else []
+        if (known := parts[-1].attrs["task"]) != task:
+            raise BadInput(f"task={task}: demos={folder} were recorded in task={known}{did_you_mean(task, [known])}")
+        if settings.version is not None and str(settings.version) != parts[-1].attrs["task_version"]:
+            raise BadInput(f"version={settings.version}: demos={folder} were recorded in version {parts[-1].attrs['task_version']} of {task}")
+    demos, held_out = joined(parts, settings.demos), joined(unseen, settings.demos) if unseen else None
     if settings.encoder not in FROM_SCRATCH and settings.streams != "random":
         from policy.storage.stored import default_streams, read_streams
 
         needed, found = read_streams(Path(settings.streams or default_streams()))["size"], demos.attrs["size"]
         if needed != found:
             remedy = "draw them again with envs.demos.render" if "origin" not in demos.attrs else f"convert the file they came in again, with size={needed}"
-            raise BadInput(f"demos={settings.demos}: pictures of {found} px, the streams need {needed} px; {remedy}")
+            raise BadInput(f"demos={settings.demos[0]}: pictures of {found} px, the streams need {needed} px; {remedy}")
     late = settings.latency, settings.action_latency, settings.history
     return delayed(demos, *late), None if held_out is None else delayed(held_out, *late)
 
 
-def _mirror(settings: Settings) -> Mirror | None:
+def _mirror(settings: Settings, task: str) -> Mirror | None:
     """In which demonstrations are looked at, too. Raises BadInput for a task that would be another one in it."""
     from envs.mirror import MIRRORS
 
-    if settings.mirror and settings.task not in MIRRORS:
-        raise BadInput(f"mirror=true: task={settings.task} is not known to go the same in a mirror; valid: false or null (tasks that do: {', '.join(MIRRORS)})")
-    return None if settings.mirror is False else MIRRORS.get(settings.task)
+    if settings.mirror and task not in MIRRORS:
+        raise BadInput(f"mirror=true: task={task} is not known to go the same in a mirror; valid: false or null (tasks that do: {', '.join(MIRRORS)})")
+    return None if settings.mirror is False else MIRRORS.get(task)
 
 
 def check_places(settings: Settings) -> None:

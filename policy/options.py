@@ -9,6 +9,8 @@ from policy.encoders import ENCODERS
 from policy.fusion import FUSIONS
 from policy.heads import HEADS
 from policy.inference import EXPORTED, INFERENCES, check_inference
+from policy.joins import JOINS
+from policy.language import LANGUAGES
 from policy.late import LONGEST, PARTS
 from whatwhere.kinds import Checked, Length, OneOf, Range, Text
 
@@ -17,6 +19,8 @@ Version = Annotated[int, Range(0, 1000)]  # of a task
 Encoder = Annotated[str, OneOf(ENCODERS)]
 Head = Annotated[str, OneOf(HEADS)]
 Fusion = Annotated[str, OneOf(FUSIONS)]
+Language = Annotated[str, OneOf(LANGUAGES)]
+Join = Annotated[str, OneOf(JOINS)]
 Sharing = Annotated[str, OneOf("separate", "shared")]
 Precision = Annotated[str, OneOf("auto", "fp32", "bf16")]
 Device = Annotated[str, Text("auto, cpu, cuda, cuda:0, …", 20, r"auto|cpu|cuda(:\d{1,2})?")]

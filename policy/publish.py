@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from policy.heads import UNNAMED
+from policy.choices import chosen
 from whatwhere.command import command
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
@@ -69,10 +69,9 @@ def main(settings: Settings) -> None:
 
 
 def _name(policy: PolicyConfig) -> str:
-    """The folder of a policy below its task's: one name for each encoder and head, and for what it sees and how late."""
-    named = {"": policy.head if policy.head != UNNAMED else "", "only": policy.streams_used if policy.streams_used != "both" else ""}
-    named |= {"latency": policy.latency or "", "actions": policy.action_latency or ""}
-    return "_".join([policy.encoder, *(f"{name}{value}" for name, value in named.items() if value)])
+    """The folder of a policy below its task's: one name for each encoder, head, language and join, and for what it sees and how late."""
+    named = {"only": policy.streams_used if policy.streams_used != "both" else "", "latency": policy.latency or "", "actions": policy.action_latency or ""}
+    return "_".join([*chosen(policy), *(f"{name}{value}" for name, value in named.items() if value)])
 
 
 def score_of(path: Path, sha256: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`python -m eval.bench policy`: what a policy costs. One query on one core, by each way to compute it and with each head; one fine-tuning from 25 demos."""
+"""`python -m eval.bench policy`: what a query costs on one core, by each way to compute it, with each head and each join; one fine-tuning from 25 demos."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 from eval.benches.child import run
 from eval.benches.figure import Figure
 from eval.benches.heads import heads
+from eval.benches.joins import joins
 from eval.benches.queries import seconds_of, untrained
 from eval.benches.settings import Settings
 from policy.encoders import ENCODERS
@@ -35,7 +36,7 @@ def measure(settings: Settings) -> list[Figure]:
         bar = QUERY_MS if encoder == "pixelwise" else None
         figures.append(Figure(f"query, two cameras, one core: {encoder}", float(line), "ms", at_most=bar))
         print(figures[-1], flush=True)
-    for part in (ways(), heads(), finetuning()):
+    for part in (ways(), heads(), joins(), finetuning()):
         for figure in part:
             figures.append(figure)
             print(figure, flush=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from policy.agent import Agent
     from policy.config import PolicyConfig
 
+INSTRUCTION = "pick up the red cube"
 WARM_UP = 4  # the first of so many parts does not count
 
 
@@ -28,7 +29,7 @@ def seconds_of(agents: Sequence[Agent], queries: int, still: bool = False) -> ND
     for query in range(queries):
         frames = rng.integers(0, 256, (len(config.cameras), 2, config.size, config.size, 3), dtype=np.uint8)
         frames = frames[:, 1:].repeat(2, axis=1) if still else frames
-        observation = {"frames": frames, "proprio": np.zeros(config.proprio_dim, np.float32), "instruction": "pick up the red cube"}
+        observation = {"frames": frames, "proprio": np.zeros(config.proprio_dim, np.float32), "instruction": INSTRUCTION}
         for column, agent in enumerate(agents):
             begin = time.thread_time()
             agent.act(observation)

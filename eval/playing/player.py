@@ -33,7 +33,9 @@ class Player:
     checkpoint: str | None = None  # its name in rows
     sha256: str | None = None  # of its weights
     encoder: str | None = None
-    head: str | None = None  # where it is not policy.heads.UNNAMED
+    head: str | None = None  # it and the next two: where they are not policy.choices.USUAL
+    language: str | None = None
+    join: str | None = None
     execute: int | None = None  # actions carried out between two queries
     inference: str = "auto"  # how its answers are computed (policy.inference)
     exported: str | None = None  # what rows call the exported file that computes them

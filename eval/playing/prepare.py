@@ -39,7 +39,7 @@ def prepare(settings: Settings) -> Player:
 
 
 def _learned(settings: Settings, common: dict[str, Any]) -> Player:
-    from policy.heads import UNNAMED
+    from policy.choices import USUAL
     from policy.storage.stored import find, verify
 
     name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER, settings.version)
@@ -48,6 +48,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
     _check_fit(settings, name, stored, config)
+    training |= {"task_version": tasks[settings.task]} if (tasks := training.get("tasks")) else {}
     version = training.get("task_version")
     if settings.version is not None and version not in (None, str(settings.version)) and "version" not in allow:
         raise BadInput(
@@ -73,7 +74,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         encoder=config.encoder,
         streams_used=None if config.streams_used == "both" else config.streams_used,
         without=settings.without,
-        head=None if config.head == UNNAMED else config.head,
+        **{name: getattr(config, name) for name, usual in USUAL.items() if getattr(config, name) != usual},
         execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
         num_demos=training.get("num_demos"),
@@ -160,8 +161,9 @@ def _streams(training: Mapping[str, Any]) -> str | None:
 
 def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> None:
     """Raises BadInput where what was asked for and what the checkpoint was made for differ."""
-    if stored.config["task"] != settings.task:
-        raise BadInput(f"checkpoint={name}: made for task={stored.config['task']}, not task={settings.task}")
+    made_for = list((stored.config.get("training") or {}).get("tasks") or [stored.config["task"]])
+    if settings.task not in made_for:
+        raise BadInput(f"checkpoint={name}: made for task={' or '.join(made_for)}, not task={settings.task}")
     if settings.encoder not in (None, config.encoder):
         raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
     if settings.execute is not None and settings.execute > config.chunk:

@@ -11,8 +11,10 @@ from typing import Any
 
 from eval.results import ROWS, load
 from eval.score import Row, compare, holm, pairs
-from policy.heads import UNNAMED
+from policy.choices import USUAL
 from whatwhere.errors import BadInput, did_you_mean
+
+NAMED = ("head", "streams_used", "language", "join")  # what `learned` is told, in its order
 
 
 @dataclass
@@ -30,7 +32,7 @@ class Entry:
     def name(self) -> str:
         """The encoder of a learned policy, with its head and the one stream it sees where rows name them; otherwise the policy."""
         policy = self.results["policy"] or "learned"
-        return learned(self.results["encoder"], self.results.get("head"), self.results.get("streams_used")) if policy == "learned" else str(policy)
+        return learned(self.results["encoder"], *(self.results.get(name) for name in NAMED)) if policy == "learned" else str(policy)
 
     @property
     def task(self) -> str:
@@ -56,9 +58,11 @@ def demos(results: Mapping[str, Any]) -> str:
     return " multiplied to ".join(str(count) for name in ("multiplied_from", "num_demos") if (count := results.get(name)))
 
 
-def learned(encoder: object, head: str | None, used: str | None = None) -> str:
-    """What a table calls a learned policy: `pixelwise`, or `pixelwise+flow`; `pixelwise:p` if it sees one stream alone."""
-    return (str(encoder) if head in (None, UNNAMED) else f"{encoder}+{head}") + ("" if used in (None, "both") else f":{used}")
+def learned(encoder: object, head: str | None = None, used: str | None = None, language: str | None = None, join: str | None = None) -> str:
+    """What a table calls a learned policy: `pixelwise`, or `pixelwise+flow`, `pixelwise+film`; `pixelwise:p` if it sees one stream alone."""
+    choices = {"head": head, "language": language, "join": join}
+    named = [choice for name, choice in choices.items() if choice not in (None, USUAL[name])]
+    return "+".join([str(encoder), *named]) + ("" if used in (None, "both") else f":{used}")
 
 
 def find(folders: str | Sequence[str]) -> list[Path]:

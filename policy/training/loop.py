@@ -15,8 +15,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from policy.choices import USUAL
 from policy.config import PolicyConfig, StreamsConfig
-from policy.heads import UNNAMED
+from policy.language import PACKAGE, UNNAMED_LANGUAGE, WITH_VOCABULARY
+from policy.language.vocabulary import vocabulary_of
 from policy.model import Policy, build, build_streams
 from policy.noise import drawn
 from policy.shapes import Channels, StreamTokens
@@ -39,7 +41,9 @@ from whatwhere.files import claim, owned
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version")  # settings that do not change what is learnt
-UNSAID = {"head": UNNAMED, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}  # what earlier versions had no choice of: their runs go on
+# settings that earlier versions had no choice of: their runs go on
+UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}
+WORD_DIM = 64  # numbers of a word for languages that read sentences
 
 
 def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) -> Path:
@@ -54,6 +58,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
     steps = settings.steps or STEPS["cached" if cached else "pictures"]
     with owned(out):
         learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES and (key, value) not in UNSAID.items()}
+        learnt |= {"task": settings.task_name}  # one alone is a text, as in files of earlier versions
         learnt |= {} if len(demos.instructions) == 1 else {"instructions": demos.said}
         claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
         if (out / "config.json").exists():
@@ -82,7 +87,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         save_pretrained(
             policy,
             out,
-            task=settings.task,
+            task=settings.task_name,
             normalisation={"proprio": proprio, "actions": actions},
             training=_record(settings, demos, streams_name, steps, seconds) | told,
         )
@@ -265,12 +270,28 @@ def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyC
         proprio_dropout=settings.proprio_dropout,
         frozen_streams=not settings.unfreeze,
         streams=streams,
+        language=settings.language,
+        join=settings.join,
+        **_language(settings, demos),
     )
+
+
+def _language(settings: Settings, demos: Demos) -> dict[str, Any]:
+    """What the policy's configuration says of its language beside the name."""
+    if settings.language == UNNAMED_LANGUAGE:
+        return {}
+    if settings.language in WITH_VOCABULARY:
+        return {"task_dim": WORD_DIM, "vocabulary": vocabulary_of(demos.instructions)}
+    from policy.language.pretrained import pretrained
+
+    encoder = PACKAGE if settings.sentence_encoder is None else str(Path(settings.sentence_encoder).absolute())
+    of = pretrained(encoder)
+    return {"task_dim": WORD_DIM, "sentence_encoder": encoder, "sentence_sha256": of.sha256, "sentence_dim": of.dim}
 
 
 def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds: float) -> dict[str, Any]:
     return {
-        "task_version": demos.attrs["task_version"],
+        **_versions(settings, demos),
         "rendering": demos.attrs["rendering"],
         "control_hz": demos.attrs["control_hz"],
         **({"instruction": demos.instructions[0]} if len(demos.instructions) == 1 else {"instructions": list(demos.instructions)}),
@@ -290,6 +311,14 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         **_starts(demos),
         **{name: demos.attrs[name] for name in ("motion", "speed") if demos.attrs.get(name) is not None},  # what moved by itself
     } | _environment(demos)
+
+
+def _versions(settings: Settings, demos: Demos) -> dict[str, Any]:
+    """Of the task; of several tasks each one's, and the one that all have, if there is one."""
+    if len(settings.task) == 1:
+        return {"task_version": demos.attrs["task_version"]}
+    versions = demos.attrs["tasks"]
+    return {"tasks": versions, "task_version": demos.attrs["task_version"] if len(set(versions.values())) == 1 else None}
 
 
 def _starts(demos: Demos) -> dict[str, Any]:

@@ -6,12 +6,17 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from envs.demos.episodes import write_episode
+from policy.agent import Agent
 from policy.language.bag import WORDS, BagOfWords, bag_of_words
+from policy.model import build
+from policy.storage.checkpoint import save_pretrained
 from policy.training.dataset import load_demos
-from tests.policy.small import config
+from policy.transforms import Affine
+from tests.policy.small import PROPRIO, config, observation
 from tests.policy.test_finetune import episode
 
 
@@ -30,6 +35,18 @@ def test_the_words_of_a_bag_sum_to_the_whole() -> None:
     words = language(bag_of_words("pick the red cube")[None])
     assert words.embeddings.shape == (1, WORDS, 16) and words.pooled.shape == (1, 16) and int(words.mask.sum()) == 4
     torch.testing.assert_close(words.embeddings[words.mask].sum(0) + language.map.bias, words.pooled[0])
+
+
+def test_words_that_a_policy_never_met_are_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    normalisation = {"proprio": Affine.identity(PROPRIO), "actions": Affine.identity(7)}
+    save_pretrained(build(config()), tmp_path, task="pick_at_xy", normalisation=normalisation, training={"instruction": "pick up the red cube"})
+    agent, seen = Agent.from_pretrained(tmp_path, "cpu", inference="plain"), []
+    for instruction in ("pick up the red cube", "pick up the yelow cube", "Pick up the YELOW cubes!", ""):
+        agent.act(observation() | {"instruction": instruction})
+        seen.append(capsys.readouterr().err)
+    assert seen[0] == seen[3] == ""
+    assert seen[1] == "note: instruction 'pick up the yelow cube': not in what this policy learnt from: 'yelow'\n"
+    assert "'cubes' (did you mean cube?)" in seen[2] and "yelow'" not in seen[2].partition("learnt from")[2]
 
 
 def test_each_sample_has_the_instruction_of_its_episode(tmp_path: Path) -> None:

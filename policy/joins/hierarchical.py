@@ -1,0 +1,24 @@
+"""`join=hierarchical`: fusion of single tokens with the instruction, then cross-attention with the words, then a transformer over both (spec B7)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from policy.attention import Layer
+from policy.joins.cross_attention import BothWays
+from policy.joins.early import Early
+from policy.joins.join import Join, Sizes
+from policy.joins.transformer import sequence
+from policy.shapes import Tokens, Words
+
+
+class Hierarchical(Join):
+    def __init__(self, sizes: Sizes) -> None:
+        super().__init__(sizes)
+        self.low, self.middle, self.high = Early(sizes), BothWays(sizes), Layer(sizes.width)
+        self.leave = nn.Sequential(nn.LayerNorm(sizes.width), nn.Linear(sizes.width, sizes.dim))
+
+    def forward(self, tokens: Tokens, words: Words) -> Tokens:
+        low = self.low(tokens, words)
+        x, there = sequence(*self.middle(low, words), words)
+        return Tokens(low.values + self.leave(self.high(x, there)[:, : low.values.shape[1]]), tokens.positions)
