@@ -16,8 +16,7 @@ from eval.playing.player import Player
 from eval.reports import trainings
 from eval.reports.entries import collect
 from eval.reports.evaluations import make_table
-from eval.results import load_rows
-from eval.run import Settings, main
+from eval.run import Settings
 from policy.agent import Agent
 from policy.model import build
 from policy.storage.checkpoint import save_pretrained
@@ -83,9 +82,10 @@ def test_a_pace_that_does_not_fit_is_refused(checkpoint: Path) -> None:
         prepared(checkpoint, "execute=3")
 
 
-def test_an_evaluation_is_what_an_agent_does_in_a_late_environment(checkpoint: Path, tmp_path: Path) -> None:
-    main(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "episodes=1", "video=0", "num_envs=1", "seed=100000", f"out={tmp_path}", "trajectories=true"))
-    (row,) = load_rows(tmp_path)
+def test_an_evaluation_is_what_an_agent_does_in_a_late_environment(checkpoint: Path) -> None:
+    player, _ = prepared(checkpoint, "episodes=1", "video=0", "seed=100000")
+    with player() as play:
+        row = play(0, lambda *_: None)
     agent = Agent.from_pretrained(checkpoint, "cpu", inference=row["inference"])
     with contextlib.closing(envs.make("pick_at_xy", size=32, latency=2, action_latency=1)) as env:
         torch.set_num_threads(1)
