@@ -80,6 +80,10 @@ class Words:
     mask: Bool[Tensor, "b l"]
     pooled: Float[Tensor, "b e"]
 
+    def alone(self) -> Words:
+        """Of a single instruction (b = 1): without padding, which costs time and says nothing."""
+        return Words(self.embeddings[:, self.mask[0]], self.mask[:, self.mask[0]], self.pooled)
+
 
 @dataclass(frozen=True)
 class Reading:

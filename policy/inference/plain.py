@@ -40,7 +40,7 @@ class Plain:
         with torch.inference_mode():
             drawn = None if noise is None else torch.from_numpy(noise)[None].to(self.device)
             if self._read is None or self._read[0] is not task:
-                self._read = task, self.policy.words(torch.from_numpy(task)[None].to(self.device))
+                self._read = task, self.policy.words(torch.from_numpy(task)[None].to(self.device)).alone()
             answer = self.predict(pictures, own, self._read[1], drawn)
         actions = self.normalisation["actions"].unnormalise(answer.actions.cpu().numpy())
         return replace(answer, actions=torch.from_numpy(actions))

@@ -135,6 +135,16 @@ def test_the_gate_of_experts_can_be_read() -> None:
     assert weights.shape == (2, 17, 3) and torch.allclose(weights.sum(-1), torch.ones(2, 17))
 
 
+@pytest.mark.parametrize("join", ["points", "hierarchical"])
+def test_an_agent_leaves_padding_out(join: str) -> None:
+    policy = awake(build(config(join=join))).eval()
+    obs = observation()
+    whole = policy(torch.from_numpy(obs["frames"])[None], torch.from_numpy(obs["proprio"])[None], policy.language.code(obs["instruction"])[None])
+    agent = Agent(policy, NORMALISATION, execute=8)
+    np.testing.assert_allclose(agent.act(obs), whole[0].detach().clamp(-1, 1).numpy(), atol=2e-5)
+    assert policy.words(policy.language.code(obs["instruction"])[None]).alone().mask.tolist() == [[True] * 4]
+
+
 def test_an_agent_reads_an_instruction_once_an_episode() -> None:
     agent = Agent(build(config(join="film")), NORMALISATION)
     asked, read = [], []
