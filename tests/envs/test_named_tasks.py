@@ -68,7 +68,7 @@ def test_the_instruction_names_what_is_to_be_taken(env: TaskEnv) -> None:
         start(env, episode)
         things = env.simulation.draw.things
         assert parse(env.instruction)[1] == things[0]
-        model = env._model
+        model = env.simulation.sim.model._model
         names = [cube.name + "_main" for cube in env.simulation.own_cubes] if env.task in TABLE else list(env.simulation.pads)
         for name, thing in zip(names, things, strict=True):
             geoms = np.flatnonzero(model.geom_bodyid == model.body(name).id)
@@ -85,8 +85,8 @@ def test_pictures_are_those_of_a_fresh_renderer(env: TaskEnv) -> None:
         start(env, episode)
         for camera in (*env.cameras, env.scene_camera):
             kept = [env.draw(camera, 96, 96) for _ in range(3)][-1]  # the third uses what stands still
-            renderer = Renderer(env._model, env.rendering)
-            fresh = renderer.draw(env._data, camera, 96, 96)
+            renderer = Renderer(env.simulation.sim.model._model, env.rendering)
+            fresh = renderer.draw(env.simulation.sim.data._data, camera, 96, 96)
             renderer.close()
             np.testing.assert_array_equal(kept, fresh)
 
@@ -102,7 +102,7 @@ def test_things_stay_where_they_lie(env: TaskEnv) -> None:
             env.advance(np.zeros(env.action_dim))
         after = env.get_state()[1:]
         for cube, thing in zip(env.simulation.own_cubes, env.simulation.draw.things, strict=True):
-            place = env._model.joint(f"{cube.name}_joint0").qposadr[0]
+            place = env.simulation.sim.model._model.joint(f"{cube.name}_joint0").qposadr[0]
             assert np.linalg.norm(after[place : place + 2] - before[place : place + 2]) < 0.001, f"{thing} of episode {episode}"
             balls += thing.shape == "ball"
     assert balls >= 2
@@ -113,19 +113,19 @@ def test_a_ball_that_is_pushed_comes_to_rest(env: TaskEnv) -> None:
     episode = next(n for n in range(50) if start(env, n) and any(t.shape == "ball" for t in env.simulation.draw.things))
     start(env, episode)
     which = [thing.shape for thing in env.simulation.draw.things].index("ball")
-    joint = env._model.joint(f"{env.simulation.own_cubes[which].name}_joint0")
+    joint = env.simulation.sim.model._model.joint(f"{env.simulation.own_cubes[which].name}_joint0")
     state = env.get_state()
-    state[1 + env._model.nq + joint.dofadr[0] + 2 - 1] = 0.05  # m/s
+    state[1 + env.simulation.sim.model._model.nq + joint.dofadr[0] + 2 - 1] = 0.05  # m/s
     env.set_state(state)
     for _ in range(40):
         env.advance(np.zeros(env.action_dim))
-    assert np.abs(env._data.qvel[joint.dofadr[0] : joint.dofadr[0] + 3]).max() < 0.002
+    assert np.abs(env.simulation.sim.data._data.qvel[joint.dofadr[0] : joint.dofadr[0] + 3]).max() < 0.002
 
 
 @each_task
 def test_the_xml_shows_the_start(env: TaskEnv) -> None:
     start(env, 1)
-    root, model = ET.fromstring(env.model_xml()), env._model
+    root, model = ET.fromstring(env.model_xml()), env.simulation.sim.model._model
     names = [cube.name + "_main" for cube in env.simulation.own_cubes] if env.task in TABLE else list(env.simulation.pads)
     for name in names:
         geoms = root.findall(f".//body[@name='{name}']/geom")
@@ -147,7 +147,9 @@ def test_a_recorded_episode_is_replayed_and_drawn_again(env: TaskEnv) -> None:
         assert episode.success and episode.attrs["task_version"] == "1" and episode.attrs["split"] == "train"
         outcome = replay(env, episode)
         assert outcome.success and outcome.same_start and outcome.drift < 1e-9
-        np.testing.assert_array_equal(draw_again(env, episode).frames, episode.frames)
+        drawn = draw_again(env, episode).frames
+        assert drawn is not None and episode.frames is not None
+        np.testing.assert_array_equal(drawn, episode.frames)
     for start_from in ("seed", "state"):
         lost = episodes[0]
         lost.attrs |= {"seed": None, "episode": None}
@@ -184,7 +186,7 @@ def test_perturbed_starts_keep_their_things_and_colours(perturbation: str) -> No
             own, _ = start(plain, episode)
             assert seen["instruction"] == own["instruction"] and (seen["frames"] != own["frames"]).any()
             for cube, thing in zip(env.simulation.own_cubes, env.simulation.draw.things, strict=True):
-                np.testing.assert_allclose(env._model.geom(f"{cube.name}_g0_vis").rgba, thing.rgba, rtol=1e-6)
+                np.testing.assert_allclose(env.simulation.sim.model._model.geom(f"{cube.name}_g0_vis").rgba, thing.rgba, rtol=1e-6)
                 np.testing.assert_array_equal(env.simulation.cube_pos_world(cube.name), plain.simulation.cube_pos_world(cube.name))
 
 
