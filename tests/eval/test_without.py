@@ -124,7 +124,8 @@ def test_the_longer_bar_is_of_the_stream_that_moves_more() -> None:
 
 
 def test_tables_keep_them_apart(tmp_path: Path) -> None:
-    for name, told in (("plain", {}), ("m", {"without": "m"}), ("p", {"without": "p"}), ("only", {"streams_used": "p"})):
+    kinds: Any = (("plain", {}), ("m", {"without": "m"}), ("p", {"without": "p"}), ("only", {"streams_used": "p"}))
+    for name, told in kinds:
         fill(tmp_path / name, "pixelwise", 10, **told)
     entries = collect(sorted(tmp_path.iterdir()), "pixelwise")
     assert {entry.folder.name: entry.name for entry in entries} == {"plain": "pixelwise", "m": "pixelwise", "p": "pixelwise", "only": "pixelwise:p"}

@@ -108,7 +108,7 @@ def test_the_command_measures_it(scenes: Path, tmp_path: Path, capsys: pytest.Ca
         ({"objects_pos_world": np.zeros((90, 2, OBJECTS, 3), np.float32)}, "nothing that is seen moves"),
     ],
 )
-def test_scenes_that_cannot_be_measured_are_refused(changes: dict[str, np.ndarray], message: str, tmp_path: Path) -> None:
+def test_scenes_that_cannot_be_measured_are_refused(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     folder = draw(tmp_path / "pick_at_xy", **changes)
 
     def probe() -> None:
