@@ -15,8 +15,8 @@ from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, did_you_mean
 
 if TYPE_CHECKING:
-    from envs.mirror import Mirror
     from policy.training.dataset import Demos
+    from policy.training.mirror import Mirror
 
 
 def main(settings: Settings) -> Path:
@@ -72,7 +72,7 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
 
 def _mirror(settings: Settings, task: str) -> Mirror | None:
     """In which demonstrations are looked at, too. Raises BadInput for a task that would be another one in it."""
-    from envs.mirror import MIRRORS
+    from policy.training.mirror import MIRRORS
 
     if settings.mirror and task not in MIRRORS:
         raise BadInput(f"mirror=true: task={task} is not known to go the same in a mirror; valid: false or null (tasks that do: {', '.join(MIRRORS)})")

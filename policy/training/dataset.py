@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from envs.demos.episodes import Episode, episode_paths, read_episode
-from envs.mirror import Mirror
+from policy.training.mirror import Mirror
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 

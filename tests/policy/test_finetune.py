@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 
 from envs.demos.episodes import Episode, write_episode
-from envs.mirror import Mirror
 from eval.playing.prepare import prepare
 from eval.run import Settings as EvalSettings
 from policy.channels import m_channels, p_channels
@@ -30,6 +29,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training import loop as training
 from policy.training.cache import shift_table, token_cache
 from policy.training.dataset import load_demos, moved_by, shifted
+from policy.training.mirror import Mirror
 from whatwhere.errors import BadInput, Failed
 from whatwhere.files import read_json
 from whatwhere.settings import parse

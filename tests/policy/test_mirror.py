@@ -11,7 +11,7 @@ import envs
 from envs.base import TaskEnv
 from envs.demos.episodes import Episode
 from envs.experts import EXPERTS
-from envs.mirror import ARM, MIRRORS
+from policy.training.mirror import ARM, MIRRORS
 
 ACROSS = np.array([1.0, -1.0, 1.0])  # y changes its sign
 FINGERS = np.array([-1.0, 1.0, 1.0])  # left and right finger change over
