@@ -48,7 +48,7 @@ def told_version(version: int | None, split: str | None) -> str:
     return "" if not version else f"v{version}" + (f"-{split}" if split not in (None, SPLITS[0]) else "")
 
 
-def check_version(task: str, version: int, split: str | None = None) -> None:
+def check_version(task: str, version: int = 0, split: str | None = None) -> None:
     """Raises BadInput unless `task` has that version and, if one is given, that split."""
     if version not in VERSIONS:
         raise BadInput(f"version={version}: unknown; valid: {', '.join(map(str, VERSIONS))}")

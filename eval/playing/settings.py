@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from eval.options import Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Speed, Split, Task, Version
+from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Split, Task, Version
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
 from policy.options import ChunkLength, Device, Encoder, Inference, Without
 from whatwhere.errors import BadInput
-from whatwhere.kinds import InputPath, OneOf, OutputFolder, Processes, Range, Seed
+from whatwhere.kinds import InputPath, Length, OneOf, OutputFolder, Processes, Range, Seed
 from whatwhere.options import options
 
 ALLOWED = ("rendering", "version", TRAINING_START)
@@ -47,7 +47,7 @@ class Settings:
     without: Without | None = None
     influence: bool = False
     motion: PlayedMotion | None = None
-    speed: Speed | None = None
+    speed: Annotated[tuple[CmPerS, ...], Length(2, 2)] | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":

@@ -193,8 +193,8 @@ def test_it_is_checked_on_what_was_recorded(checkpoint: Path, tmp_path: Path) ->
 
 @pytest.mark.parametrize("wrong", [1.0, float("nan")])
 def test_a_file_that_answers_otherwise_is_not_written(wrong: float, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    act = Agent.act
-    monkeypatch.setattr(Agent, "act", lambda self, obs: act(self, obs) + wrong)
+    chunk = Agent.chunk
+    monkeypatch.setattr(Agent, "chunk", lambda self: chunk(self) + wrong)
     with pytest.raises(Failed, match=r"not written: its actions differ"):
         main(settings(f"checkpoint={checkpoint}", "to=torch", f"out={tmp_path}"))
     assert not list(tmp_path.iterdir())

@@ -19,8 +19,12 @@ demos = test_finetune.demos  # the fixture
 
 def finetune(demos: Path, out: Path, cwd: Path = ROOT, **changes: Any) -> subprocess.CompletedProcess[str]:
     words = dataclasses.asdict(settings(demos, out, **changes)) | changes
-    given = [f"{key}={'null' if value is None else value}" for key, value in words.items()]
+    given = [f"{key}={spelled(value)}" for key, value in words.items()]
     return run("policy.finetune", *given, cwd=cwd)
+
+
+def spelled(value: Any) -> Any:
+    return "null" if value is None else f"[{','.join(value)}]" if isinstance(value, tuple) else value
 
 
 @pytest.fixture(scope="module")
