@@ -20,5 +20,6 @@ class Hierarchical(Join):
 
     def forward(self, tokens: Tokens, words: Words) -> Tokens:
         low = self.low(tokens, words)
-        x, there = sequence(*self.middle(low, words), words)
+        seen, said = self.middle(low, words)
+        x, there = sequence(seen, said, words)
         return Tokens(low.values + self.leave(self.high(x, there)[:, : low.values.shape[1]]), tokens.positions)

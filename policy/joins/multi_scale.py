@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import nn
@@ -27,7 +28,7 @@ class MultiScale(Join):
             return Tokens(values, tokens.positions)
         rows, columns = self.grid
         maps = rearrange(tokens.placed, "b (g r c) d -> (b g) d r c", r=rows, c=columns)
-        added = 0
+        added = torch.zeros_like(tokens.placed)
         for square, scale in zip(SQUARES[1:], list(self.scales)[1:], strict=True):
             coarse = F.avg_pool2d(maps, square, ceil_mode=True)  # (b·g, d, rows / square, columns / square)
             flat = Tokens(rearrange(coarse, "(b g) d r c -> b (g r c) d", b=len(values)), tokens.positions[..., :0, :])

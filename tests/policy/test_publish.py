@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,13 @@ def test_published_weights_are_the_evaluated_ones(tmp_path: Path, monkeypatch: p
 def test_one_name_for_each_policy(tmp_path: Path) -> None:
     """Another head, or a policy of other conditions, does not take the place of the one that a task and an encoder stand for."""
     normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
-    kinds = ({}, None), ({"head": "flow"}, None), ({}, "pixelwise_which"), ({"streams_used": "p"}, None), ({"latency": 4, "action_latency": 1}, None)
+    kinds: tuple[tuple[dict[str, Any], str | None], ...] = (
+        ({}, None),
+        ({"head": "flow"}, None),
+        ({}, "pixelwise_which"),
+        ({"streams_used": "p"}, None),
+        ({"latency": 4, "action_latency": 1}, None),
+    )
     for number, (changes, name) in enumerate(kinds):
         made, scored, root = (str(tmp_path / part) for part in (f"made{number}", f"scored{number}", "root"))
         checkpoint.save_pretrained(build(config(**changes)), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
