@@ -56,8 +56,8 @@ def choices(argument: str, hints: Mapping[str, Any], groups: Mapping[str, Sequen
 
 
 def with_removals(overrides: Sequence[str]) -> list[str]:
-    """The same with a removal of what stood there before each whole mapping that is given (`+key=…`): Hydra alone would mix the two."""
-    return [word for one in overrides for word in ([f"~{one[1:].partition('=')[0]}", one] if re.match(r"\+[^+]", one) and not is_hydras(one) else [one])]
+    """The same with each whole mapping (`+key=…`) set to null first, whether it is there or not: Hydra alone would mix it with what is there."""
+    return [word for one in overrides for word in ([f"+{one.partition('=')[0]}=null", one] if re.match(r"\+[^+]", one) and not is_hydras(one) else [one])]
 
 
 def _place(key: str, hints: Mapping[str, Any]) -> str:

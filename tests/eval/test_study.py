@@ -28,6 +28,14 @@ def settings(*words: str) -> Settings:
     return parse("eval.conf", "study", Settings, list(words))
 
 
+def test_a_study_of_ones_own_may_leave_out_what_is_then_given(tmp_path: Path) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "mine.yaml").write_text("tasks: [pick_at_xy]\nmethods: {pixelwise: }\nnum_demos: [5]\ntrain_seeds: [0]\nperturbations: [null]\n")
+    words = ["--config-dir", str(tmp_path), "study=mine", "study.motions={which: {motion: which}}", "plan=true"]
+    done = subprocess.run([sys.executable, "-m", "eval.study", *words], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[0].endswith("motion=which n=5 seed=0 out=data/pick_at_xy_which")
+
+
 def test_a_sweep_over_studies() -> None:
     words = ["-m", "study=tasks,unfrozen", "study.methods={avg_late: {steps: 3}}", "study.baseline=null", "plan=true"]
     done = subprocess.run([sys.executable, "-m", "eval.study", *words], capture_output=True, text=True, check=True)
