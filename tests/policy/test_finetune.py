@@ -68,6 +68,11 @@ def settings(folder: Path, out: Path, **changes: Any) -> Settings:
     return parse("policy.conf", "finetune", Settings, [f"{key}={value}" for key, value in words.items()])
 
 
+def spelled(value: Any) -> Any:
+    """A setting as it stands on a command line."""
+    return "null" if value is None else f"[{','.join(value)}]" if isinstance(value, tuple) else value
+
+
 def test_each_demonstration_is_followed_by_its_mirror_image(demos: Path) -> None:
     mirror = Mirror((1, -1, 1, 1, 1, 1, -1), (1, 1, -1, 1, 1), tuple(CAMERAS))
     data, plain = load_demos(demos, 2, chunk=4, mirror=mirror), load_demos(demos, 2, chunk=4)
@@ -310,7 +315,7 @@ def test_killed_ten_times_the_weights_are_those_of_an_uninterrupted_run(module: 
     def command(out: Path) -> list[str]:
         if module == "policy.finetune":
             given = dataclasses.asdict(settings(demos, out, steps=400))
-            words = [f"{key}={value}" for key, value in given.items() if value is not None]
+            words = [f"{key}={spelled(value)}" for key, value in given.items() if value is not None]
         else:
             words = [f"data={play(tmp_path / 'play')}", f"out={out}", "steps=200", "batch=4", "dim=64", "depth=1", "heads=2", "save_every=5", "num_threads=1"]
         return [sys.executable, "-m", module, *words]

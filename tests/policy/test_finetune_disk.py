@@ -12,7 +12,7 @@ import pytest
 
 from tests.disks import ROOT, one_line, run
 from tests.policy import test_finetune
-from tests.policy.test_finetune import settings
+from tests.policy.test_finetune import settings, spelled
 
 demos = test_finetune.demos  # the fixture
 
@@ -21,10 +21,6 @@ def finetune(demos: Path, out: Path, cwd: Path = ROOT, **changes: Any) -> subpro
     words = dataclasses.asdict(settings(demos, out, **changes)) | changes
     given = [f"{key}={spelled(value)}" for key, value in words.items()]
     return run("policy.finetune", *given, cwd=cwd)
-
-
-def spelled(value: Any) -> Any:
-    return "null" if value is None else f"[{','.join(value)}]" if isinstance(value, tuple) else value
 
 
 @pytest.fixture(scope="module")
