@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +68,22 @@ def settings(folder: Path, out: Path, **changes: Any) -> Settings:
     words = {"demos": folder, "out": out, "num_demos": 3, "steps": 12, "batch": 4, "streams": "random", "shifts": 2, "cache": out.parent / "cache"} | changes
     words |= {"precision": "fp32", "save_every": 4}
     return parse("policy.conf", "finetune", Settings, [f"{key}={value}" for key, value in words.items()])
+
+
+@contextlib.contextmanager
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A training in it is interrupted when it has saved step 8."""
+    save = training.save_state
+
+    def die(path: Path, step: int, *rest: Any) -> None:
+        save(path, step, *rest)
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_state", die)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def spelled(value: Any) -> Any:
@@ -200,18 +218,9 @@ def test_held_out_demonstrations_are_measured_and_teach_nothing(demos: Path, tmp
 
 def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = finetune(settings(demos, tmp_path / "whole", m_dropout=0.5))
-    save = training.save_state
-
-    def die(path: Path, step: int, *rest: Any) -> None:
-        save(path, step, *rest)
-        if step == 8:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "save_state", die)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(monkeypatch):
         finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
     assert not (tmp_path / "broken" / "config.json").exists()
-    monkeypatch.setattr(training, "save_state", save)
     again = finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
     assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
 

@@ -19,7 +19,7 @@ from policy.storage import checkpoint
 from policy.training import loop as training
 from policy.training.binary import binary_numbers
 from policy.training.dataset import load_demos
-from tests.policy.test_finetune import episode, settings
+from tests.policy.test_finetune import episode, interrupted, settings
 from whatwhere.errors import BadInput
 
 
@@ -45,17 +45,8 @@ def test_a_number_with_two_values_is_binary() -> None:
 def test_an_interrupted_run_ends_with_the_same_weights(head: str, demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words: dict[str, Any] = {"head": head, "m_dropout": 0.5, "held_out": 1, "num_demos": 3}
     whole = finetune(settings(demos, tmp_path / "whole", **words))
-    save = training.save_state
-
-    def die(path: Path, step: int, *rest: Any) -> None:
-        save(path, step, *rest)
-        if step == 8:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "save_state", die)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(monkeypatch):
         finetune(settings(demos, tmp_path / "broken", **words))
-    monkeypatch.setattr(training, "save_state", save)
     again = finetune(settings(demos, tmp_path / "broken", **words))
     assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
     one, other = (checkpoint.load(folder) for folder in (whole, again))

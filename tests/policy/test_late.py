@@ -28,7 +28,7 @@ from policy.training.late import delayed
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, awake, config, observation
 from tests.policy.test_export import needs
-from tests.policy.test_finetune import episode, settings
+from tests.policy.test_finetune import episode, interrupted, settings
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -174,17 +174,8 @@ def test_tokens_and_pictures_are_of_the_same_rows(demos: Path, tmp_path: Path) -
 
 def test_an_interrupted_late_run_ends_with_the_same_weights(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = finetune(settings(demos, tmp_path / "whole", **LATE))
-    save = training.save_state
-
-    def die(path: Path, step: int, *rest: Any) -> None:
-        save(path, step, *rest)
-        if step == 8:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "save_state", die)
-    with pytest.raises(KeyboardInterrupt):
+    with interrupted(monkeypatch):
         finetune(settings(demos, tmp_path / "broken", **LATE))
-    monkeypatch.setattr(training, "save_state", save)
     with pytest.raises(BadInput, match="other settings"):
         finetune(settings(demos, tmp_path / "broken", **LATE | {"latency": 4}))
     again = finetune(settings(demos, tmp_path / "broken", **LATE))
