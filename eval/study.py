@@ -41,6 +41,7 @@ from whatwhere.settings import parse
 _running: set[subprocess.Popen[str]] = set()
 _starting = threading.Lock()  # held while a command is started and noted in `_running`, so that none slips past the end
 _ending = threading.Event()  # no further command is started
+COLLECTED = ("motion", "speed")  # what of a condition is asked of demonstrations; all else of it is asked of training
 ENDING_S = 20  # after which a command that was told to end is killed
 
 
@@ -53,11 +54,11 @@ class Cell:
     options: dict[str, Any]  # of policy.finetune
     num_demos: int
     train_seed: int
-    motion: str = ""  # one of Plan.motions
+    condition: str = ""  # one of Plan.conditions
 
     @property
     def name(self) -> str:
-        return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}" + (f"_{path_name(self.motion)}" if self.motion else "")
+        return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}" + (f"_{path_name(self.condition)}" if self.condition else "")
 
 
 @options
@@ -73,7 +74,9 @@ class Plan:
     version: Version = 0  # of the tasks
     splits: Annotated[tuple[Split | None, ...], Length(1, 3)] = (None,)  # of version 1, at evaluation; trained is on train
     baseline: Annotated[str, Text("an encoder", 200)] | None = None
-    motions: Annotated[dict[str, dict[str, Any] | None], Length(0, 100)] | None = None  # name: {motion, speed} of demonstrations and evaluations
+    conditions: Annotated[dict[str, dict[str, Any] | None], Length(0, 100)] | None = (
+        None  # name: what moves (COLLECTED), and what is late (options of policy.finetune)
+    )
 
 
 @options
@@ -100,8 +103,8 @@ class Settings:
             raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
         for task, split in product(self.study.tasks, self.study.splits):
             check_version(task, self.study.version, split)
-        for motion, task in product(self.study.motions or {}, self.study.tasks):
-            parse("envs.conf", "collect", Collect, self.collect(task, motion)[3:])
+        for condition, task in product(self.study.conditions or {}, self.study.tasks):
+            parse("envs.conf", "collect", Collect, self.collect(task, condition)[3:])
         for cell in self.cells():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 
@@ -109,30 +112,41 @@ class Settings:
         """In the order in which they are begun: what takes longest first, and side by side what needs other tokens."""
         study = self.study
         numbers = sorted(study.num_demos, reverse=True)
-        plan = product(numbers, study.train_seeds, study.methods.items(), self.motions, study.tasks)
-        for num_demos, train_seed, (method, given), motion, task in plan:
-            yield Cell(task, method, {"encoder": method, **(given or {})}, num_demos, train_seed, motion)
+        plan = product(numbers, study.train_seeds, study.methods.items(), self.conditions, study.tasks)
+        for num_demos, train_seed, (method, given), condition, task in plan:
+            late = {key: value for key, value in self.conditions[condition].items() if key not in COLLECTED}
+            yield Cell(task, method, {"encoder": method, **(given or {}), **late}, num_demos, train_seed, condition)
 
     @property
-    def motions(self) -> dict[str, dict[str, Any]]:
-        """{name: options of envs.demos.collect}; one without a name where the study has none."""
-        return {name: given or {} for name, given in (self.study.motions or {"": {}}).items()}
+    def conditions(self) -> dict[str, dict[str, Any]]:
+        """{name: options}; one without a name where the study has none."""
+        return {name: given or {} for name, given in (self.study.conditions or {"": {}}).items()}
 
-    def folder(self, task: str, motion: str = "") -> str:
-        return str(Path(self.demos) / (path_name(task) + (f"_{path_name(motion)}" if self.motions[motion] else "") + self._which))
+    def _moving(self, condition: str) -> dict[str, Any]:
+        return {key: value for key, value in self.conditions[condition].items() if key in COLLECTED}
+
+    def folder(self, task: str, condition: str = "") -> str:
+        """Of demonstrations: those in which the same moves serve every condition in which it does."""
+        moving = [spelled(key, value).partition("=")[2].strip("[]").replace(",", "-") for key, value in self._moving(condition).items()]
+        return str(Path(self.demos) / ("_".join(map(path_name, [task, *moving])) + self._which))
 
     @property
     def _which(self) -> str:
         """Of demonstrations and policies of another version than 0, for their names."""
         return f"-v{self.study.version}" if self.study.version else ""
 
-    def collect(self, task: str, motion: str = "") -> list[str]:
-        chosen = self.motions[motion] | ({"version": self.study.version} if self.study.version else {})
-        return _python("envs.demos.collect", task=task, **chosen, n=max(self.study.num_demos), seed=0, out=self.folder(task, motion))
+    def collect(self, task: str, condition: str = "") -> list[str]:
+        chosen = self._moving(condition) | ({"version": self.study.version} if self.study.version else {})
+        return _python("envs.demos.collect", task=task, **chosen, n=max(self.study.num_demos), seed=0, out=self.folder(task, condition))
+
+    def collections(self) -> list[list[str]]:
+        """The commands that collect what is learnt from, each once."""
+        commands = [self.collect(task, condition) for condition, task in product(self.conditions, self.study.tasks)]
+        return [command for number, command in enumerate(commands) if command not in commands[:number]]
 
     def train(self, cell: Cell) -> list[str]:
         threads = {"num_threads": 1} if self.jobs > 1 else {}
-        given = {"demos": self.folder(cell.task, cell.motion), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell)}
+        given = {"demos": self.folder(cell.task, cell.condition), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell)}
         return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
 
     def policy(self, cell: Cell) -> str:
@@ -167,16 +181,16 @@ class Settings:
 def main(settings: Settings) -> None:
     cells = list(settings.cells())
     if settings.plan:
-        for motion, task in product(settings.motions, settings.study.tasks):
-            print(_shell([settings.collect(task, motion)]))
+        for command in settings.collections():
+            print(_shell([command]))
         for cell in cells:
             print(_shell(settings.commands(cell)))
         return
     check_writable("out", settings.out)
     _ending.clear()
     with owned(Path(settings.out)):
-        for motion, task in product(settings.motions, settings.study.tasks):
-            _run(settings.collect(task, motion))
+        for command in settings.collections():
+            _run(command)
         failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
     folders = [settings.rows(cell, play) for cell in cells if settings.is_done(cell) for play in settings.plays(cell)]
     if folders:

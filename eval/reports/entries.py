@@ -11,7 +11,7 @@ from typing import Any
 
 from eval.results import ROWS, load
 from eval.score import Row, compare, holm, pairs
-from policy.choices import USUAL
+from policy.choices import DEFAULTS, USUAL
 from whatwhere.errors import BadInput, did_you_mean
 
 NAMED = ("head", "streams_used", "language", "join")  # what `learned` is told, in its order
@@ -27,12 +27,27 @@ class Entry:
     p: float | None = None
     p_holm: float | None = None
     difference: dict[str, Any] = field(default_factory=dict)
+    same_head: bool = False  # all learned policies of the table have one, which their names need not say
+
+    @property
+    def head(self) -> str | None:
+        """Of a learned policy; None for others."""
+        return None if self.results["encoder"] is None else self.results.get("head") or USUAL["head"]
 
     @property
     def name(self) -> str:
-        """The encoder of a learned policy, with its head and the one stream it sees where rows name them; otherwise the policy."""
+        """What the table calls it."""
+        return self._called(None if self.same_head else self.head)
+
+    @property
+    def full_name(self) -> str:
+        """Its name in a table with several heads."""
+        return self._called(self.head)
+
+    def _called(self, head: str | None) -> str:
+        """The encoder of a learned policy, with what else was chosen; otherwise the policy."""
         policy = self.results["policy"] or "learned"
-        return learned(self.results["encoder"], *(self.results.get(name) for name in NAMED)) if policy == "learned" else str(policy)
+        return learned(self.results["encoder"], head, *(self.results.get(name) for name in NAMED[1:])) if policy == "learned" else str(policy)
 
     @property
     def task(self) -> str:
@@ -59,9 +74,9 @@ def demos(results: Mapping[str, Any]) -> str:
 
 
 def learned(encoder: object, head: str | None = None, used: str | None = None, language: str | None = None, join: str | None = None) -> str:
-    """What a table calls a learned policy: `pixelwise`, or `pixelwise+flow`, `pixelwise+film`; `pixelwise:p` if it sees one stream alone."""
+    """What a learned policy is called: `pixelwise`, or `pixelwise+flow`, `pixelwise+film`; `pixelwise:p` if it sees one stream alone."""
     choices = {"head": head, "language": language, "join": join}
-    named = [choice for name, choice in choices.items() if choice not in (None, USUAL[name])]
+    named = [choice for name, choice in choices.items() if choice not in (None, DEFAULTS[name])]
     return "+".join([str(encoder), *named]) + ("" if used in (None, "both") else f":{used}")
 
 
@@ -87,10 +102,13 @@ def collect(folders: Iterable[str | Path], baseline: str | None = None) -> list[
     Each is tested against the `baseline` (an encoder, encoder+head, policy or folder name) of its own task and conditions, where there is one.
     """
     entries = [Entry(Path(folder), *load(folder)) for folder in folders]
+    heads = {entry.head for entry in entries} - {None}
+    for entry in entries:
+        entry.same_head = len(heads) == 1
     entries.sort(key=_place)
     if baseline is None:
         return entries
-    names = [name for entry in entries for name in (entry.name, entry.folder.name)]
+    names = [name for entry in entries for name in _names(entry)]
     if baseline not in names:
         raise BadInput(f"baseline={baseline}: not among the folders; there are {', '.join(dict.fromkeys(names))}{did_you_mean(baseline, names)}")
     for group in dict.fromkeys(entry.group for entry in entries):
@@ -105,9 +123,14 @@ def _place(entry: Entry) -> tuple[Any, ...]:
     return entry.group, -results["success"]["rate"], entry.name, streams, seed, results["seed"], entry.folder.name
 
 
+def _names(entry: Entry) -> tuple[str, str, str]:
+    """Each can be given as `baseline=`."""
+    return entry.name, entry.full_name, entry.folder.name
+
+
 def _test(entries: list[Entry], baseline: str) -> None:
     """McNemar of each entry of one group against the baseline of the same training seed (or the only one), over the same streams if there is one; then Holm."""
-    bases = [entry for entry in entries if baseline in (entry.name, entry.folder.name)]
+    bases = [entry for entry in entries if baseline in _names(entry)]
     tested = []
     for entry in entries:
         same = [base for base in bases if len(bases) == 1 or base.results["train_seed"] == entry.results["train_seed"]]

@@ -9,5 +9,6 @@ HEADS: dict[str, str] = {  # "module:class" of policy.heads.decoder.Decoder
     "flow": "policy.heads.flow:Flow",
     "mip": "policy.heads.mip:Mip",
 }
+DEFAULT = "binary"  # of `policy.finetune`
 UNNAMED = "l1"  # the head of policies whose rows and settings name none
 EARLIER_NAMES = {"keypoints": "l1"}  # in files of earlier versions

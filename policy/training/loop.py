@@ -67,8 +67,6 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         check_writable("out", out)
         torch.manual_seed(settings.seed)
         policy = build(_config(settings, demos, stream_config), streams).to(device)
-        if settings.head == "binary" and not policy.config.binary:
-            print("note: head=binary learns as head=l1 does, since no number of these demonstrations' actions has two values", flush=True)
         dim = demos.chunks.shape[-1]
         proprio, actions = Affine.of(demos.own), Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from eval.playing.prepare import prepare
-from eval.reports.entries import Entry, learned
+from eval.reports.entries import Entry, collect, learned
 from eval.results import CONDITIONS, add_row, load, load_rows
 from eval.run import Settings
 from eval.study import Settings as Study
-from policy.heads import HEADS, UNNAMED
+from policy.heads import DEFAULT, HEADS
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -79,7 +79,20 @@ def test_a_row_names_the_head_unless_it_is_l1(head: str, tmp_path: Path) -> None
     assert row.get("head") == (None if head == "l1" else head) and ("head" in row) is (head != "l1") and "head" in CONDITIONS
     add_row(tmp_path / "rows", row)
     entry = Entry(tmp_path / "rows", *load(tmp_path / "rows"))
-    assert entry.name == learned("cnn_avg", head) == ("cnn_avg" if head == "l1" else f"cnn_avg+{head}")
+    assert entry.name == entry.full_name == learned("cnn_avg", head) == ("cnn_avg" if head == "binary" else f"cnn_avg+{head}")
+    assert collect([tmp_path / "rows"])[0].name == "cnn_avg"
+
+
+def test_a_table_names_heads_where_they_differ(tmp_path: Path) -> None:
+    for head in ("l1", "binary"):
+        player = prepare(parse("eval.conf", "run", Settings, ["task=pick_at_xy", f"checkpoint={checkpoint(tmp_path / f'policies/{head}', head)}"]))
+        add_row(
+            tmp_path / head,
+            player.row({"task": "pick_at_xy", "version": "0", "seed": 0, "episode": 0, "init_hash": "0", "success": True, "position_error_cm": 1.0}),
+        )
+    assert {entry.name for entry in collect([tmp_path / "l1", tmp_path / "binary"])} == {"cnn_avg", "cnn_avg+l1"}
+    for head in ("l1", "binary"):
+        assert [entry.name for entry in collect([tmp_path / head], baseline=learned("cnn_avg", head))] == ["cnn_avg"]
 
 
 def study(*words: str) -> Study:
@@ -87,10 +100,10 @@ def study(*words: str) -> Study:
 
 
 def test_heads_are_methods_of_a_study() -> None:
-    methods = ["study.methods.chosen={encoder: pixelwise, head: binary}", "study.methods.pixelwise={}"]
-    plan = study(*methods, "study.baseline=pixelwise+binary")
+    methods = ["study.methods.chosen={encoder: pixelwise, head: mip}", "study.methods.pixelwise={}"]
+    plan = study(*methods, "study.baseline=pixelwise+mip")
     trained = {cell.method: plan.train(cell) for cell in plan.cells()}
-    assert "head=binary" in trained["chosen"] and not any(word.startswith("head=") for word in trained["pixelwise"])
+    assert "head=mip" in trained["chosen"] and not any(word.startswith("head=") for word in trained["pixelwise"])
     with pytest.raises(BadInput, match=r"head=fow: .*valid: l1, "):
         study("study.methods.wrong={encoder: pixelwise, head: fow}")
     with pytest.raises(BadInput, match=r"study.baseline=pixelwise\+flo: no method has it"):
@@ -99,7 +112,7 @@ def test_heads_are_methods_of_a_study() -> None:
 
 def test_the_study_of_heads_has_every_head() -> None:
     plan = parse("eval.conf", "study", Study, ["study=heads"])
-    assert [cell.options.get("head", UNNAMED) for cell in plan.cells() if cell.task == "pick_at_xy"] == list(HEADS)
+    assert sorted(cell.options.get("head", DEFAULT) for cell in plan.cells() if cell.task == "pick_at_xy") == sorted(HEADS)
 
 
 def test_noise_is_of_task_seed_and_episode() -> None:

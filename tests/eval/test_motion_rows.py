@@ -99,21 +99,33 @@ def study(*words: str) -> Study:
 
 
 def test_a_study_trains_and_evaluates_under_each_motion() -> None:
-    plan = study("study.motions={still: {}, fast: {motion: moving, speed: [6,12]}}", "study.methods={avg_late: {}}")
+    plan = study("study.conditions={still: {}, fast: {motion: moving, speed: [6,12]}}", "study.methods={avg_late: {}}")
     cells = list(plan.cells())
     assert [cell.name for cell in cells] == ["pick_at_xy_avg_late_n5_s0_still", "pick_at_xy_avg_late_n5_s0_fast"]
     collected = [" ".join(plan.collect("pick_at_xy", motion)[3:]) for motion in ("still", "fast")]
     assert collected[0] == "task=pick_at_xy n=5 seed=0 out=data/pick_at_xy"
-    assert collected[1] == "task=pick_at_xy motion=moving speed=[6,12] n=5 seed=0 out=data/pick_at_xy_fast"
-    assert ["demos=data/pick_at_xy" in plan.train(cell) for cell in cells] == [True, False] and "demos=data/pick_at_xy_fast" in plan.train(cells[1])
+    assert collected[1] == "task=pick_at_xy motion=moving speed=[6,12] n=5 seed=0 out=data/pick_at_xy_moving_6-12"
+    assert ["demos=data/pick_at_xy" in plan.train(cell) for cell in cells] == [True, False] and "demos=data/pick_at_xy_moving_6-12" in plan.train(cells[1])
     assert [cell.name for cell in study("study.methods={avg_late: {}}").cells()] == ["pick_at_xy_avg_late_n5_s0"], "and as before without"
+
+
+def test_what_is_late_is_asked_of_training_alone() -> None:
+    plan = study("study.conditions={now: {motion: which}, late: {motion: which, latency: 4, history: [moved,actions]}}", "study.methods={avg_late: {}}")
+    now, late = map(plan.train, plan.cells())
+    assert plan.collections() == [plan.collect("pick_at_xy", "late")] and "data/pick_at_xy_which" in plan.collect("pick_at_xy", "now")[
+        -1
+    ]
+    assert [word for word in late if word not in now] == ["latency=4", "history=[moved,actions]", "out=here/policies/pick_at_xy_avg_late_n5_s0_late"]
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("study.motions={a: {motion: fog}}", "motion=fog"),
-        ("study.motions={a: {motion: nudged, speed: [4,8]}}", "leave it out"),
+        ("study.conditions={a: {motion: fog}}", "motion=fog"),
+        ("study.conditions={a: {speed: 4}}", "speed"),
+        ("study.conditions={a: {latency: -1}}", "latency"),
+        ("study.conditions={a: {fog: 1}}", "fog"),
+        ("study.conditions={a: {motion: nudged, speed: [4,8]}}", "leave it out"),
     ],
 )
 def test_bad_motions_of_a_study_are_refused(words: str, says: str) -> None:

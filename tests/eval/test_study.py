@@ -31,7 +31,7 @@ def settings(*words: str) -> Settings:
 def test_a_study_of_ones_own_may_leave_out_what_is_then_given(tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "mine.yaml").write_text("tasks: [pick_at_xy]\nmethods: {pixelwise: }\nnum_demos: [5]\ntrain_seeds: [0]\nperturbations: [null]\n")
-    words = ["--config-dir", str(tmp_path), "study=mine", "study.motions={which: {motion: which}}", "plan=true"]
+    words = ["--config-dir", str(tmp_path), "study=mine", "study.conditions={which: {motion: which}}", "plan=true"]
     done = subprocess.run([sys.executable, "-m", "eval.study", *words], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[0].endswith("motion=which n=5 seed=0 out=data/pick_at_xy_which")
 
@@ -43,7 +43,7 @@ def test_a_sweep_over_studies() -> None:
     assert len(trained) == 6 and all("encoder=avg_late steps=3" in line for line in trained)
 
 
-@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads"])
+@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads", "change"])
 def test_every_study_is_whole(name: str) -> None:
     plan = settings(f"study={name}")
     names = [cell.name for cell in plan.cells()]
