@@ -32,6 +32,7 @@ class Episode(TypedDict):
     train_seed: NotRequired[Index | None]
     num_demos: NotRequired[Index | None]
     multiplied_from: NotRequired[Index | None]
+    corrections: NotRequired[Index | None]
     streams: NotRequired[Name | None]
     perturbation: NotRequired[Name | None]
     split: NotRequired[Name | None]
@@ -70,6 +71,7 @@ class About(TypedDict, total=False):
     train_seed: Index | None
     num_demos: Index | None
     multiplied_from: Index | None
+    corrections: Index | None
     streams: Name | None
     perturbation: Name | None
     split: Name | None

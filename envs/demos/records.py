@@ -48,6 +48,13 @@ class Multiplied(TypedDict):
     select: Name
 
 
+class Corrected(TypedDict):
+    """Of an episode that eval.correct made: the policy that acted, and the step from which on the expert did."""
+
+    sha256: Name
+    until: Index
+
+
 class Settings(TypedDict):
     """What the attributes of a demonstration must hold, and what is read of them where it is there; more is kept as it is."""
 
@@ -77,6 +84,7 @@ class Settings(TypedDict):
     no_environment: NotRequired[Text]
     position_error_cm: NotRequired[Finite | None]
     multiplied: NotRequired[Multiplied]
+    corrected: NotRequired[Corrected]
     arm_goals: NotRequired[list[Annotated[list[Finite], Meta(min_length=9, max_length=9)]] | None]  # step, then the goal
 
 

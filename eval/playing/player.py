@@ -41,6 +41,7 @@ class Player:
     exported: str | None = None  # what rows call the exported file that computes them
     train_seed: int | None = None
     num_demos: int | None = None  # it was trained on
+    corrections: int | None = None  # episodes among those it learnt from in which an earlier policy acted and the expert corrected it (eval.correct)
     multiplied_from: int | None = None  # of how many recorded ones those were made; None: they were recorded themselves
     streams: str | None = None  # that it looks through
     task_version: str | None = None  # what it was trained on
@@ -75,17 +76,25 @@ class Player:
 
         torch.set_num_threads(1)
         # before the simulator: bad weights are refused at once
-        policy = policies.learned(self.folder, self.device, self.execute, self.inference, self.without) if self.policy == "learned" else None
-        import envs
-
-        options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
-        options |= {"latency": self.latency or 0, "action_latency": self.action_latency or 0, "version": self.version, "split": self.split}
-        options |= {"motion": self.motion, "speed": self.speed}
-        env = envs.make(self.task, **options, perturbation=self.perturbation, origin=self.origin)
+        policy = self.learned() if self.policy == "learned" else None
+        env = self.environment()
         try:
             yield self._play(env, policy)
         finally:
             env.close()
+
+    def learned(self) -> policies.Learned:
+        """The checkpoint's agent. Raises BadInput for a bad one."""
+        return policies.learned(self.folder, self.device, self.execute, self.inference, self.without)
+
+    def environment(self, **other: Any) -> Any:
+        """A new environment for it; `other` replaces arguments of `envs.make`."""
+        import envs
+
+        options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
+        options |= {"latency": self.latency or 0, "action_latency": self.action_latency or 0, "version": self.version, "split": self.split}
+        options |= {"motion": self.motion, "speed": self.speed, "perturbation": self.perturbation, "origin": self.origin}
+        return envs.make(self.task, **options | other)
 
     def _play(self, env: Any, policy: policies.Learned | None) -> Callable[[int, Callable[..., None]], Row]:
         if self.task_version is not None and env.task_version != self.task_version:

@@ -79,6 +79,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         train_seed=training.get("train_seed"),
         num_demos=training.get("num_demos"),
         multiplied_from=training.get("multiplied_from"),
+        corrections=training.get("corrections"),
         streams=_streams(training),
         task_version=None if "version" in allow else version,
         trained_on=hashes,

@@ -12,6 +12,7 @@ from typing import Any
 from eval.results import ROWS, load
 from eval.score import Row, compare, holm, pairs
 from policy.choices import DEFAULTS, USUAL
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput, did_you_mean
 
 NAMED = ("head", "streams_used", "language", "join")  # what `learned` is told, in its order
@@ -56,7 +57,7 @@ class Entry:
     @property
     def group(self) -> tuple[Any, ...]:
         """What entries that are tested against each other have in common: task, number of demonstrations, of how many those were made, and how it is played."""
-        texts, numbers = ("split", "perturbation", "without"), ("num_demos", "multiplied_from", "latency", "action_latency")
+        texts, numbers = ("split", "perturbation", "without"), ("num_demos", "multiplied_from", "corrections", "latency", "action_latency")
         told = *(str(self.results.get(name) or "") for name in texts), moves(self.results)
         return self.task, *told, *(self.results.get(name) or 0 for name in numbers)
 
@@ -69,8 +70,9 @@ def moves(results: Mapping[str, Any]) -> str:
 
 
 def demos(results: Mapping[str, Any]) -> str:
-    """How many demonstrations a policy learnt from: `25`, or `10 multiplied to 200`; empty where that is not known."""
-    return " multiplied to ".join(str(count) for name in ("multiplied_from", "num_demos") if (count := results.get(name)))
+    """How many demonstrations a policy learnt from: `25`, `10 multiplied to 200`, `25 and 25 corrections`; empty where that is not known."""
+    plain = " multiplied to ".join(str(count) for name in ("multiplied_from", "num_demos") if (count := results.get(name)))
+    return plain + (f" and {counted(count, 'correction')}" if (count := results.get("corrections")) else "")
 
 
 def learned(encoder: object, head: str | None = None, used: str | None = None, language: str | None = None, join: str | None = None) -> str:

@@ -15,8 +15,8 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     records = [_record(entry) for entry in entries]
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
-    if "demos" not in shown and any(record["multiplied_from"] for record in records):
-        shown = {title: columns[title] for title in columns if title in shown or title == "demos"}  # what was multiplied is always told
+    if "demos" not in shown and any(record["multiplied_from"] or record["corrections"] for record in records):
+        shown = {title: columns[title] for title in columns if title in shown or title == "demos"}  # what was multiplied or corrected is always told
     notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
     notes += [f"{title}: {meaning}." for title, meaning in LEGEND.items() if title in shown]
     notes += [f"Unfinished: {entry.folder} has {found}." for entry in entries if (found := unfinished(entry.folder, entry.rows)) is not None]

@@ -44,7 +44,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
 
 def _place(record: dict[str, Any]) -> tuple[Any, ...]:
     """Where a recipe stands in the table."""
-    numbers = [record[name] or 0 for name in ("latency", "action_latency", "num_demos", "multiplied_from")]
+    numbers = [record[name] or 0 for name in ("latency", "action_latency", "num_demos", "multiplied_from", "corrections")]
     texts = [record[name] or "" for name in ("split", "perturbation", "without")]
     return record["task"], *texts, moves(record), *numbers, -record["success"], record["policy"], record["streams"] or ""
 

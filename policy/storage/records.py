@@ -60,6 +60,7 @@ class Training(TypedDict, total=False):
     rendering: Name
     num_demos: Index | None
     multiplied_from: Index | None  # how many demonstrations those were made of (envs.demos.multiply); None: they were recorded
+    corrections: Index | None  # how many of them were made by eval.correct
     train_seed: Index | None
     streams: Name | None
     unfreeze: bool

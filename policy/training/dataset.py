@@ -40,6 +40,7 @@ class Demos:
     init_hashes: tuple[str, ...]
     starts: tuple[tuple[int, int], ...]  # (seed, episode) of those that know theirs
     digest: str
+    corrections: int = 0  # episodes in which a policy acted and the expert corrected it (eval.correct)
     originals: tuple[dict, ...] = ()  # what those were made of that envs.demos.multiply made: file, sha256, seed, episode, init_hash of each
     mirrored: bool = False  # whether an image of each is among them
 
@@ -67,6 +68,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     instructions: dict[str, int] = {}
     told: list[np.ndarray] = []
     originals: dict[str, dict] = {}
+    corrections = 0
     digest, attrs, start, is_image = hashlib.sha256(), None if after is None else after.attrs, 0, False
     for path, episode, is_image in _episodes(paths[first : first + num_demos], mirror):
         assert episode.frames is not None
@@ -86,6 +88,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         if not is_image and episode.attrs.get("seed") is not None and episode.attrs.get("episode") is not None:
             starts.append((int(episode.attrs["seed"]), int(episode.attrs["episode"])))
         originals |= {original["sha256"]: original for original in episode.attrs.get("multiplied", {}).get("originals", ())}
+        corrections += "corrected" in episode.attrs and not is_image
         for array in (frames[-1], episode.actions, proprio[-1]):
             digest.update(np.ascontiguousarray(array).tobytes())
         start += length
@@ -109,6 +112,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         init_hashes=tuple(hashes),
         starts=tuple(starts),
         digest=digest.hexdigest()[:16],
+        corrections=corrections,
         originals=tuple(originals.values()),
         mirrored=is_image,
     )

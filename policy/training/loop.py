@@ -327,6 +327,7 @@ def _starts(demos: Demos) -> dict[str, Any]:
             hashes.append(original["init_hash"])
             starts += [[original["seed"], original["episode"]]] if None not in (original["seed"], original["episode"]) else []
     told = {"demo_starts": starts, "start_hashes": hashes}
+    told |= {"corrections": demos.corrections} if demos.corrections else {}
     return told | {"multiplied_from": len(demos.originals)} if demos.originals else told
 
 

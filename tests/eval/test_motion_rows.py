@@ -112,9 +112,7 @@ def test_a_study_trains_and_evaluates_under_each_motion() -> None:
 def test_what_is_late_is_asked_of_training_alone() -> None:
     plan = study("study.conditions={now: {motion: which}, late: {motion: which, latency: 4, history: [moved,actions]}}", "study.methods={avg_late: {}}")
     now, late = map(plan.train, plan.cells())
-    assert plan.collections() == [plan.collect("pick_at_xy", "late")] and "data/pick_at_xy_which" in plan.collect("pick_at_xy", "now")[
-        -1
-    ]
+    assert plan.collections() == [plan.collect("pick_at_xy", "late")] and "data/pick_at_xy_which" in plan.collect("pick_at_xy", "now")[-1]
     assert [word for word in late if word not in now] == ["latency=4", "history=[moved,actions]", "out=here/policies/pick_at_xy_avg_late_n5_s0_late"]
 
 

@@ -167,6 +167,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "eval.compare": ("a=no/such/folder",),
     "eval.study": ("plan=true",),
     "eval.bench": ("what=nothing",),
+    "eval.correct": ("checkpoint=no/such/folder",),
     "eval.animate": ("video=no/such/film.mp4", "out=film.webp"),
     "envs.view": ("out=/dev/null/film.mp4",),
     "envs.demos.collect": ("source=file", "commands=no_such_file"),
