@@ -46,6 +46,7 @@ class Episode(TypedDict):
     motion: NotRequired[Name | None]
     speed: NotRequired[Speed | None]
     trained_motion: NotRequired[Text | None]
+    actions_from: NotRequired[Text | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -84,6 +85,7 @@ class About(TypedDict, total=False):
     motion: Name | None
     speed: Speed | None
     trained_motion: Text | None
+    actions_from: Text | None
     execute: Index | None
     inference: Name | None
     seed: Index | None

@@ -21,7 +21,10 @@ ROW_KEYS = (
     "task", "version", "policy", "encoder", "checkpoint", "train_seed", "seed", "episode", "init_hash", "success", "failure",
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
-SELDOM = ("split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "motion", "speed", "trained_motion")
+SELDOM = (
+    "split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "motion", "speed", "trained_motion",
+    "actions_from",
+)  # fmt: skip
 # rows have those that apply, and results those of SELDOM
 CONDITIONS = ("head", "language", "join", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)
 

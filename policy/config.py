@@ -17,18 +17,19 @@ from policy.language import LANGUAGES, UNNAMED_LANGUAGE, WITH_VOCABULARY
 from policy.late import check_late, sizes
 from whatwhere.errors import BadInput, choose, shown
 
+AHEAD = 8  # control steps
 MOST_CAMERAS = 16
 MOST_WORDS = 10_000  # of a vocabulary
 MOST_WEIGHTS = 1_000_000_000  # of all blocks; a policy that looks twenty times a second is far from it
 MOST = {  # of what a file may ask for, so that none asks for hours or for all memory
     "size": 1024, "frame_gap": 1000, "chunk": 1000, "execute": 1000, "action_dim": 1000, "proprio_dim": 4096, "task_dim": 4096, "keypoints": 1024,
-    "head_parameters": 100_000_000, "sentence_dim": 16_384,
+    "head_parameters": 100_000_000, "sentence_dim": 16_384, "ahead": 1000,
 }  # fmt: skip
 
 
 # settings that files of earlier versions do not have, and later ones only where they were chosen
 ADDED = (
-    "language", "join", "vocabulary", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used",
+    "language", "join", "vocabulary", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used", "ahead",
 )  # fmt: skip
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
@@ -89,6 +90,7 @@ class PolicyConfig:
     action_latency: int = 0  # by which its actions are carried out late
     history: tuple[str, ...] = ()  # what it is told of the robot since (policy.history)
     streams_used: str = "both"  # m or p: it never sees the other one (policy.ablation)
+    ahead: int = AHEAD  # of head=planned: control steps to the end of the change that it plans
     streams: StreamsConfig = field(default_factory=StreamsConfig)
     language: str = UNNAMED_LANGUAGE
     join: str = UNNAMED_JOIN

@@ -52,8 +52,9 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
     tasks = settings.task if len(settings.task) > 1 else settings.task * len(settings.demos)
     parts, unseen = [], []
     for task, folder in zip(tasks, settings.demos, strict=True):
-        parts.append(load_demos(folder, settings.num_demos, reach, mirror=_mirror(settings, task)))
-        unseen += [load_demos(folder, settings.held_out, reach, after=parts[-1])] if settings.held_out else []
+        failed = settings.change == "future"  # an inverse model learns what actions do, whatever was wanted
+        parts.append(load_demos(folder, settings.num_demos, reach, mirror=_mirror(settings, task), failed=failed))
+        unseen += [load_demos(folder, settings.held_out, reach, after=parts[-1], failed=failed)] if settings.held_out else []
         if (known := parts[-1].attrs["task"]) != task:
             raise BadInput(f"task={task}: demos={folder} were recorded in task={known}{did_you_mean(task, [known])}")
         if settings.version is not None and str(settings.version) != parts[-1].attrs["task_version"]:
@@ -66,6 +67,12 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
         if needed != found:
             remedy = "draw them again with envs.demos.render" if "origin" not in demos.attrs else f"convert the file they came in again, with size={needed}"
             raise BadInput(f"demos={settings.demos[0]}: pictures of {found} px, the streams need {needed} px; {remedy}")
+    if settings.inverse is not None:
+        from policy.training.inverse_files import check_inverse
+
+        robot = {"proprio_dim": demos.proprio.shape[-1], "action_dim": demos.chunks.shape[-1]}
+        pictures = {"cameras": tuple(demos.attrs["cameras"]), "size": demos.attrs["size"]}
+        check_inverse(settings.inverse, pictures | robot | {"chunk": settings.chunk, "ahead": settings.ahead})
     late = settings.latency, settings.action_latency, settings.history
     return delayed(demos, *late), None if held_out is None else delayed(held_out, *late)
 

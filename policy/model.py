@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -118,7 +119,13 @@ class Policy(nn.Module):
             tokens = [camera.moved(moved) for camera in tokens]
         joins: list[Any] = list(self.joins)
         tokens = [join(camera, words) for join, camera in zip(joins, tokens, strict=True)]
-        return self.reader(tokens, proprio, words.pooled, joins, words)
+        if not self.head.sees_own:
+            return self.reader(tokens, proprio, words.pooled, joins, words)
+        given = proprio, words.pooled
+        if self.config.change == "future":  # an inverse model's code is of the change alone, whoever wanted it
+            given = torch.zeros_like(proprio), torch.zeros_like(words.pooled)
+        reading = self.reader(tokens, *given, joins, words)
+        return replace(reading, features=torch.cat([reading.features, proprio], dim=-1))
 
     def words(self, task: Shaped[Tensor, "b ..."] | Words) -> Words:
         """What instructions say; an agent asks once an episode."""
@@ -227,7 +234,9 @@ def build(config: PolicyConfig, streams: TwoStreamEncoder | None = None) -> Poli
     )
     taken = count(reader)
     with about(f"head_parameters={config.head_parameters}: too few; {config.keypoints} keypoints on {len(config.cameras)} cameras take {taken}"):
-        head = named("head", config.head, HEADS)(reader.dim, config.chunk, config.action_dim, config.head_parameters - taken, binary=config.binary)
+        of: type[Decoder] = named("head", config.head, HEADS)
+        beside: dict[str, Any] = {"own": config.own_dim} if of.sees_own else {}
+        head = of(reader.dim, config.chunk, config.action_dim, config.head_parameters - taken, binary=config.binary, **beside)  # type: ignore[call-arg]
     return Policy(config, streams, encoder, joins, reader, head)
 
 

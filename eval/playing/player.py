@@ -59,6 +59,7 @@ class Player:
     motion: str | None = None  # what moves by itself
     speed: tuple[float, float] | None = None  # cm/s, from … to
     trained_motion: str | None = None  # what moved in its training, where that was something else
+    actions_from: str | None = None  # of policies with a planner: whose actions the model under it learnt from
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None

@@ -81,6 +81,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         multiplied_from=training.get("multiplied_from"),
         corrections=training.get("corrections"),
         streams=_streams(training),
+        actions_from=training.get("actions_from"),
         task_version=None if "version" in allow else version,
         trained_on=hashes,
         rendering=settings.rendering or rendering,

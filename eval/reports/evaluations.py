@@ -76,6 +76,7 @@ LEGEND = {
     "latency": "control steps by which pictures (and actions) are late",
     "without": "the stream that was taken away at evaluation: m (what changed), p (what is where)",
     "history": "what the policy is told of the robot since its pictures were taken",
+    "actions from": "whose recorded actions the inverse model under a planner learnt from (docs/planner.md)",
     "streams": "the pre-trained vision transformers, by their sha256 (random: never trained)",
     "relation %": "episodes that end with the object on the side that was asked for",
     "stalled %": "episodes in which no joint and no object moved for at least 1 s",

@@ -8,7 +8,10 @@ HEADS: dict[str, str] = {  # "module:class" of policy.heads.decoder.Decoder
     "mixture": "policy.heads.mixture:Mixture",
     "flow": "policy.heads.flow:Flow",
     "mip": "policy.heads.mip:Mip",
+    "planned": "policy.heads.planned:Planned",
 }
+WITH_BINARY = ("binary", "planned")  # heads that choose between two values
+WITH_PLANNER = ("planned",)  # heads of two parts: what should change, and the actions that make it change
 DEFAULT = "binary"  # of `policy.finetune`
 UNNAMED = "l1"  # the head of policies whose rows and settings name none
 EARLIER_NAMES = {"keypoints": "l1"}  # in files of earlier versions

@@ -22,6 +22,7 @@ class Decoder(nn.Module):
     """
 
     standardised: ClassVar[bool] = False  # whether it learns each number of an action in units of its own deviation from its own mean
+    sees_own: ClassVar[bool] = False  # whether proprio stands behind the features, as it is
     noise: int = 0
 
     def __init__(self, dim: int, chunk: int, action_dim: int) -> None:

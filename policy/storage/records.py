@@ -68,6 +68,9 @@ class Training(TypedDict, total=False):
     demo_starts: list[Start]
     motion: Name | None  # what moved by itself (envs.motion)
     speed: Annotated[list[Finite], Meta(min_length=2, max_length=2)] | None  # cm/s
+    actions_from: Text  # of a policy with a planner (policy.training.planning)
+    demonstrations: Index  # of an inverse model
+    inverse_sha256: Sha256
     origin: dict[Name, Any]  # envs.foreign.origin.Origin: what the environment takes over of others' demonstrations
     no_environment: Text  # why there is none in which it can be scored
 

@@ -66,19 +66,23 @@ def token_cache(
     batch: int = 16,
     device: str = "cpu",
     precision: str = "fp32",
+    later: Int[np.ndarray, " t"] | None = None,
 ) -> TokenCache:
     """Opens the cache of these streams, demos and shifts under `root`, computing it first, in `precision`, if it is not there. Copy 0 is not shifted.
+
+    later: the row of each sample's later frame, for tokens of what will change (change=future); None: those of what has (change=past).
 
     A whole one is used as it is, also where nothing can be written. Raises BadInput where one is to be written and cannot, OSError if the disk is full.
     """
     rounded = "" if isinstance(autocast(torch.device(device), precision), contextlib.nullcontext) else " bf16"  # tokens of the two are never mixed
-    key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}{rounded}".encode()).hexdigest()[:16]
+    ahead = "" if later is None else f" {hashlib.sha256(later.astype(np.int64).tobytes()).hexdigest()}"
+    key = hashlib.sha256(f"{streams_name} {demos.digest} {shifts} {reach} {seed}{rounded}{ahead}".encode()).hexdigest()[:16]
     folder = Path(root) / key
     if not (folder / "index.json").exists():
         check_writable("cache", root)
     with owned(folder, wait=True, option="cache"):  # another training that needs the same tokens computes them
         if not (folder / "index.json").exists():
-            _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device, precision)
+            _fill(folder, streams, demos, shift_table(shifts, len(demos), reach, seed), reach, batch, device, precision, later)
             write_json(folder / "index.json", {"streams": streams_name, "demos": demos.digest, "shifts": shifts, "reach_px": reach, "seed": seed})
     return TokenCache(folder)
 
@@ -91,7 +95,17 @@ def shift_table(shifts: int, samples: int, reach: int, seed: int) -> Int[np.ndar
 
 
 @torch.no_grad()
-def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarray, reach: int, batch: int, device: str, precision: str) -> None:
+def _fill(
+    folder: Path,
+    streams: TwoStreamEncoder,
+    demos: Demos,
+    table: np.ndarray,
+    reach: int,
+    batch: int,
+    device: str,
+    precision: str,
+    later: np.ndarray | None,
+) -> None:
     streams = streams.eval().to(device)
     shifts, samples, cameras = len(table), len(demos), demos.frames.shape[1]
     n, d = streams.num_patches, streams.dim
@@ -103,11 +117,12 @@ def _fill(folder: Path, streams: TwoStreamEncoder, demos: Demos, table: np.ndarr
         for copy in range(shifts):
             for start in range(0, samples, batch):
                 rows = np.arange(start, min(start + batch, samples))
-                pair = np.concatenate([demos.frames[demos.previous[rows]], demos.frames[rows]], axis=1)  # (b, 2c, h, w, 3)
+                first, second = (demos.previous[rows], rows) if later is None else (rows, later[rows])
+                pair = np.concatenate([demos.frames[first], demos.frames[second]], axis=1)  # (b, 2c, h, w, 3)
                 moved = picture_tensor(shifted(pair, table[copy, rows], reach), device)
                 prev, curr = moved[:, :cameras].flatten(0, 1), moved[:, cameras:].flatten(0, 1)
                 with autocast(torch.device(device), precision):
-                    tokens = streams(m_channels(prev, curr), p_channels(curr))
+                    tokens = streams(m_channels(prev, curr), p_channels(curr if later is None else prev))
                 for name in FIELDS:
                     value = getattr(tokens, name).unflatten(0, (len(rows), cameras))
                     arrays[name].write((copy, start), value.half().cpu().numpy())

@@ -48,17 +48,26 @@ class Demos:
         return len(self.frames)
 
     @property
+    def episode(self) -> Int[np.ndarray, " t"]:
+        """The number of the demonstration that each sample is of; a mirror image has that of its original."""
+        return np.unique(self.first, return_inverse=True)[1] // (2 if self.mirrored else 1)
+
+    def ahead(self, steps: int) -> Int[np.ndarray, " t"]:
+        """The row `steps` later in the same episode, or its last one."""
+        return np.minimum(np.arange(len(self)) + steps, self.last)
+
+    @property
     def said(self) -> str:
         """A digest of the samples' instructions, which `digest` leaves out."""
         return hashlib.sha256("\n".join((*self.instructions, str(self.told.tolist()))).encode()).hexdigest()[:16]
 
 
-def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None, mirror: Mirror | None = None) -> Demos:
+def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None, mirror: Mirror | None = None, failed: bool = False) -> Demos:
     """The first `num_demos` episodes of `folder` (nested: the first 5 are among the first 10), with chunks of `chunk` actions, or so many `after` others of it.
 
-    With a `mirror` that fits them each is followed by its image.
+    With a `mirror` that fits them each is followed by its image. `failed`: episodes that did not succeed are as good as others.
 
-    Raises BadInput if there are too few, one is damaged or failed, or they mix tasks, versions, rendering, sizes or cameras.
+    Raises BadInput if there are too few, one is damaged or (unless `failed`) failed, or they mix tasks, versions, rendering, sizes or cameras.
     """
     paths = episode_paths(folder)
     first, asked = (0, f"num_demos={num_demos}") if after is None else (len(after.init_hashes), f"num_demos={len(after.init_hashes)} held_out={num_demos}")
@@ -70,7 +79,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     originals: dict[str, dict] = {}
     corrections = 0
     digest, attrs, start, is_image = hashlib.sha256(), None if after is None else after.attrs, 0, False
-    for path, episode, is_image in _episodes(paths[first : first + num_demos], mirror):
+    for path, episode, is_image in _episodes(paths[first : first + num_demos], mirror, failed):
         assert episode.frames is not None
         _same(path, attrs, episode.attrs)
         attrs = episode.attrs
@@ -118,11 +127,11 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     )
 
 
-def _episodes(paths: Sequence[Path], mirror: Mirror | None) -> Iterator[tuple[Path, Episode, bool]]:
-    """Each episode, and then its image, if there is one. Raises BadInput for one that failed."""
+def _episodes(paths: Sequence[Path], mirror: Mirror | None, failed: bool) -> Iterator[tuple[Path, Episode, bool]]:
+    """Each episode, and then its image, if there is one. Raises BadInput for one that failed, unless those are welcome."""
     for path in paths:
         episode = read_episode(path)
-        if not episode.success:
+        if not episode.success and not failed:
             raise BadInput(f"{path}: a failed episode; only successful ones are demonstrations")
         yield path, episode, False
         if mirror is not None and mirror.fits(episode):

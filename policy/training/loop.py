@@ -16,13 +16,14 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from policy.choices import USUAL
-from policy.config import PolicyConfig, StreamsConfig
+from policy.config import AHEAD, PolicyConfig, StreamsConfig
+from policy.heads import WITH_BINARY, WITH_PLANNER
 from policy.language import PACKAGE, UNNAMED_LANGUAGE, WITH_VOCABULARY
 from policy.language.vocabulary import vocabulary_of
 from policy.model import Policy, build, build_streams
 from policy.noise import drawn
 from policy.shapes import Channels, StreamTokens
-from policy.storage.checkpoint import load_streams, save_pretrained
+from policy.storage.checkpoint import Checkpoint, load, load_streams, save_pretrained, verify
 from policy.storage.stored import default_streams
 from policy.storage.weights import check_storable
 from policy.streams import TwoStreamEncoder
@@ -30,6 +31,7 @@ from policy.training.binary import binary_numbers
 from policy.training.cache import TokenCache, token_cache
 from policy.training.dataset import Demos, moved_by, shifted
 from policy.training.device import autocast, choose_device, use_processor
+from policy.training.planning import Planning, before, of_inverse, onto
 from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from policy.training.settings import Settings
@@ -40,9 +42,11 @@ from whatwhere.files import claim, owned
 
 STEPS = {"cached": 3000, "pictures": 2000}  # fixed beforehand for each way of training
 STATE = "state.safetensors"  # of an unfinished run
-PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version")  # settings that do not change what is learnt
+# settings that do not change what is learnt
+PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version", "inverse")
 # settings that earlier versions had no choice of: their runs go on
 UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}
+UNSAID |= {"change": "past", "actions": "all", "ahead": None}
 WORD_DIM = 64  # numbers of a word for languages that read sentences
 
 
@@ -59,35 +63,44 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
     with owned(out):
         learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES and (key, value) not in UNSAID.items()}
         learnt |= {"task": settings.task_name}  # one alone is a text, as in files of earlier versions
+        learnt |= {} if settings.inverse is None else {"inverse": verify(settings.inverse).sha256}
         learnt |= {} if len(demos.instructions) == 1 else {"instructions": demos.said}
         claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
         if (out / "config.json").exists():
             print(f"{out}: already trained")
             return out
         check_writable("out", out)
+        inverse = _inverse(settings, demos, held_out, device)
         torch.manual_seed(settings.seed)
-        policy = build(_config(settings, demos, stream_config), streams).to(device)
+        policy = build(_config(settings, demos, stream_config, inverse), streams).to(device)
         dim = demos.chunks.shape[-1]
-        proprio, actions = Affine.of(demos.own), Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
+        proprio = Affine.of(demos.own) if inverse is None else inverse.normalisation["proprio"]
+        actions = Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
 
-        def samples(of: Demos, shifts: int) -> Samples:
+        def samples(of: Demos, shifts: int, by: Policy = policy) -> Samples:
+            """What `by` sees of demonstrations: what has changed, or what will."""
             cache = None
             if cached:
                 assert policy.streams is not None
-                cache = token_cache(
-                    settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px, seed=0, device=str(device), precision=settings.precision
-                )
-            return Samples(settings, of, proprio, actions, policy.language, cache, device)
+                later = of.ahead(by.config.ahead) if by.config.change == "future" else None
+                where = settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px
+                cache = token_cache(*where, seed=0, device=str(device), precision=settings.precision, later=later)
+            return Samples(settings, of, proprio, actions, by, cache, device)
 
         unseen = samples(held_out, 1) if held_out is not None else None
-        seconds = _train(settings, policy, samples(demos, settings.shifts), unseen, steps, device, out)
+        learning = samples(demos, settings.shifts)
+        if inverse is not None:
+            onto(policy, inverse.policy, frozen=settings.actions == "none")
+            seen = samples(demos, settings.shifts if settings.inverse is None else 1, inverse.policy)  # tokens that the inverse model had, where it learnt here
+            learning.plan(Planning.of(seen.changes(inverse.policy), settings.actions, demos.episode))
+        seconds = _train(settings, policy, learning, unseen, steps, device, out)
         told = {} if unseen is None else _told(unseen, policy, demos)
         save_pretrained(
             policy,
             out,
             task=settings.task_name,
             normalisation={"proprio": proprio, "actions": actions},
-            training=_record(settings, demos, streams_name, steps, seconds) | told,
+            training=_record(settings, demos, streams_name, steps, seconds) | of_inverse(settings, demos, inverse) | told,
         )
         (out / STATE).unlink(missing_ok=True)  # nothing is left to resume
         return out
@@ -96,12 +109,15 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
 class Samples:
     """Batches as a pure function of the step: which samples, which shifted copy; from cached tokens or from pictures."""
 
-    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, language: Any, cache: TokenCache | None, device: torch.device):
+    def __init__(self, settings: Settings, demos: Demos, proprio: Affine, actions: Affine, policy: Policy, cache: TokenCache | None, device: torch.device):
         self.settings, self.demos, self.actions, self.cache, self.device = settings, demos, actions, cache, device
+        now = np.arange(len(demos))  # the pair of frames of each sample, by the row of its later one
+        self.pair = (demos.previous, now) if policy.config.change == "past" else (now, demos.ahead(policy.config.ahead))
+        self.planning: Planning | None = None
         self.proprio = torch.from_numpy(proprio.normalise(demos.own)).to(device)
         self.chunks = torch.from_numpy(actions.normalise(demos.chunks)).to(device)
         self.valid = torch.from_numpy(demos.valid).to(device)
-        self.codes = torch.stack([language.code(instruction) for instruction in demos.instructions]).to(device)
+        self.codes = torch.stack([policy.language.code(instruction) for instruction in demos.instructions]).to(device)
         self.which = torch.from_numpy(demos.told).to(device)
 
     def features(self, policy: Policy, step: int) -> tuple[Float[Tensor, "b f"], Tensor]:
@@ -115,6 +131,30 @@ class Samples:
             seen, moved = self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2)))
         return policy.read(seen, self.proprio[rows], self._task(rows), moved).features, torch.from_numpy(rows)
 
+    def plan(self, planning: Planning) -> None:
+        """From now on it is learnt what should change, too; where no action is known, that of the inverse model stands in."""
+        self.planning = planning
+        self.chunks = torch.where(planning.recorded[:, None, None], self.chunks, planning.actions)
+
+    def loss(self, policy: Policy, step: int) -> Tensor:
+        """Of this step's batch."""
+        features, rows = self.features(policy, step)
+        beside = {} if self.planning is None else self.planning.beside(rows)
+        return policy.head.loss(features, self.chunks[rows], self.valid[rows], **beside)
+
+    @torch.no_grad()
+    def changes(self, inverse: Policy) -> tuple[Float[Tensor, "t z"], Float[Tensor, "t k a"]]:
+        """What an inverse model says of each sample: the code of what then changed, and the actions that it takes to have been, unshifted."""
+        inverse.eval()
+        codes, actions = [], []
+        for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
+            with autocast(self.device, self.settings.precision):
+                seen, moved = self._still(inverse, rows)
+                features = inverse.read(seen, self.proprio[rows], self._task(rows), moved).features
+                codes.append(inverse.head.code(features).float())  # type: ignore[operator]
+                actions.append(inverse.head(features).float())
+        return torch.cat(codes), torch.cat(actions)
+
     @torch.no_grad()
     def told(self, policy: Policy) -> Float[np.ndarray, "t a"]:
         """The action that would be executed next, in the world's numbers, for each sample, unshifted. A head that draws draws the same each time."""
@@ -122,10 +162,9 @@ class Samples:
         policy.eval()
         told = []
         for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
-            still = np.zeros((len(rows), 2), np.int64)
             noise = np.array([drawn([], int(row), policy.head.noise) for row in rows]) if policy.head.noise else None
             with autocast(self.device, self.settings.precision):
-                seen, moved = self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
+                seen, moved = self._still(policy, rows)
                 given = None if noise is None else torch.from_numpy(noise).to(self.device)
                 told.append(policy.decide(seen, self.proprio[rows], self._task(rows), moved, given).actions[:, 0].float())
         policy.train(training)
@@ -139,6 +178,11 @@ class Samples:
         """Each sample's own instruction."""
         return self.codes[self.which[rows]]
 
+    def _still(self, policy: Policy, rows: np.ndarray) -> tuple[StreamTokens | Channels, Tensor]:
+        """What is seen of these samples, unshifted."""
+        still = np.zeros((len(rows), 2), np.int64)
+        return self._from_pictures(policy, rows, still) if self.cache is None else self._from_cache(policy, rows, still[:, 0])
+
     def _from_cache(self, policy: Policy, rows: np.ndarray, copies: np.ndarray) -> tuple[StreamTokens, Tensor]:
         assert self.cache is not None
         seen = self.demos.seen[rows]  # tokens are of pictures, whenever those arrive: one cache serves every latency
@@ -147,7 +191,7 @@ class Samples:
 
     def _from_pictures(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> tuple[StreamTokens | Channels, Tensor]:
         seen = self.demos.seen[rows]
-        pair = np.stack([self.demos.frames[self.demos.previous[seen]], self.demos.frames[seen]], axis=2)  # (b, c, 2, h, w, 3)
+        pair = np.stack([self.demos.frames[rows_of[seen]] for rows_of in self.pair], axis=2)  # (b, c, 2, h, w, 3)
         flat = pair.reshape(len(rows), -1, *pair.shape[3:])
         frames = torch.from_numpy(shifted(flat, shifts, self.settings.shift_px).reshape(pair.shape)).to(self.device)
         return policy.look(frames), self._moved(shifts)
@@ -173,8 +217,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
             group["lr"] = group["rate"] * schedule(step, steps)
         torch.manual_seed(settings.seed * 1_000_003 + step)  # dropouts, and what a head draws to learn from
         with autocast(device, settings.precision):
-            features, rows = samples.features(policy, step)
-            loss = policy.head.loss(features, samples.chunks[rows], samples.valid[rows])
+            loss = samples.loss(policy, step)
         if not loss.isfinite():
             raise Failed(f"out={out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr, or precision=fp32")
         optimizer.zero_grad(set_to_none=True)
@@ -245,11 +288,24 @@ def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None,
     return streams, record["sha256"], StreamsConfig(**record["streams"])
 
 
-def _config(settings: Settings, demos: Demos, streams: StreamsConfig) -> PolicyConfig:
+def _inverse(settings: Settings, demos: Demos, held_out: Demos | None, device: torch.device) -> Checkpoint | None:
+    """The inverse model under a planner, learnt first from the same demonstrations where none is given; None for policies without a planner."""
+    if settings.head not in WITH_PLANNER or settings.change == "future":
+        return None
+    return load(settings.inverse or finetune(before(settings), demos, held_out), device)
+
+
+def _config(settings: Settings, demos: Demos, streams: StreamsConfig, inverse: Checkpoint | None) -> PolicyConfig:
+    binary = binary_numbers(demos.chunks[:, 0]) if settings.head in WITH_BINARY else ()
+    ahead = settings.ahead or AHEAD
+    if inverse is not None:
+        binary, ahead = inverse.policy.config.binary, inverse.policy.config.ahead
     return PolicyConfig(
         encoder=settings.encoder,
         head=settings.head,
-        binary=binary_numbers(demos.chunks[:, 0]) if settings.head == "binary" else (),
+        binary=binary,
+        change=settings.change,
+        ahead=ahead,
         fusion=settings.fusion,
         cls_fusion=settings.cls_fusion,
         sharing=settings.sharing,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from policy.choices import chosen
+from policy.heads import WITH_PLANNER
 from policy.joins import UNNAMED_JOIN
 from policy.language import UNNAMED_LANGUAGE
 from policy.late import check_late
@@ -33,7 +34,7 @@ from policy.options import (
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
-from whatwhere.kinds import Count, InputPath, Length, OutputFolder, Range, Seed
+from whatwhere.kinds import Count, InputPath, Length, OneOf, OutputFolder, Range, Seed
 from whatwhere.options import options
 
 MOST_TASKS = 10  # of one policy
@@ -82,6 +83,10 @@ class Settings:
     language: Language = UNNAMED_LANGUAGE
     join: Join = UNNAMED_JOIN
     sentence_encoder: InputPath | None = None
+    change: Annotated[str, OneOf("past", "future")] = "past"
+    inverse: InputPath | None = None
+    actions: Annotated[int, Range(1, 1_000_000)] | Annotated[str, OneOf("all", "none")] = "all"
+    ahead: Annotated[int, Range(1, 1000)] | None = None
 
     def __post_init__(self) -> None:
         check_late(self.history, self.latency, self.action_latency, self.execute)
@@ -89,6 +94,32 @@ class Settings:
             raise BadInput(f"task=[{','.join(self.task)}]: names one twice; name it once, with all its folders: task={self.task[0]} demos=[A,B]")
         if self.demos is not None and len(self.task) not in (1, len(self.demos)):
             raise BadInput(f"demos: {counted(len(self.demos), 'folder')} for {len(self.task)} tasks; give one for each, in the same order")
+
+        self._check_planned()
+
+    def _check_planned(self) -> None:
+        """What only heads with a planner know, and what they do not know."""
+        given = {"change": self.change, "inverse": self.inverse, "actions": self.actions, "ahead": self.ahead}
+        unusual = [name for name, value in given.items() if value not in ("past", None, "all")]
+        if self.head not in WITH_PLANNER:
+            if unusual:
+                raise BadInput(f"{unusual[0]}={given[unusual[0]]}: head={self.head} has no planner; leave it out or use head={WITH_PLANNER[0]}")
+            return
+        others = {"latency": self.latency, "action_latency": self.action_latency, "unfreeze": self.unfreeze, "streams_used": self.streams_used}
+        for name, value in others.items():
+            if value not in (0, False, "both"):
+                raise BadInput(f"{name}={str(value).lower()}: head={self.head} cannot do that; leave it out or use another head")
+        if self.change == "future":
+            for name in ("inverse", "actions"):
+                if name in unusual:
+                    raise BadInput(f"{name}={given[name]}: is for a planner, change=past; an inverse model (change=future) learns from actions alone")
+            if self.join != UNNAMED_JOIN:
+                raise BadInput(f"join={self.join}: an inverse model (change=future) is told no instruction; leave it out")
+        elif self.actions != "all":
+            if self.inverse is None:
+                raise BadInput(f"actions={self.actions}: needs inverse=FOLDER, a model that has learnt from other actions (policy.finetune change=future)")
+            if self.actions != "none" and (int(self.actions) > self.num_demos or len(self.demos or ()) > 1):
+                raise BadInput(f"actions={self.actions}: needs one folder of demos, of which num_demos={self.num_demos} are learnt from")
 
     @property
     def task_name(self) -> str:
@@ -100,8 +131,14 @@ class Settings:
         """Where the results go: made of the settings, so that the same command resumes."""
         if self.out is not None:
             return Path(self.out)
-        name = "_".join([path_name(self.task_name), *chosen(self), f"n{self.num_demos}", f"s{self.seed}"])
+        name = "_".join([path_name(self.task_name), *chosen(self), *self._planned, f"n{self.num_demos}", f"s{self.seed}"])
         return Path("outputs/finetune") / f"{name}{'_unfrozen' if self.unfreeze else ''}{self._late}"
+
+    @property
+    def _planned(self) -> list[str]:
+        over = [] if self.inverse is None else [f"over-{path_name(Path(self.inverse).name)}"]
+        told = [f"actions-{self.actions}"] if self.actions != "all" else []
+        return [*(["inverse"] if self.change == "future" else []), *over, *told, *([] if self.ahead is None else [f"ahead{self.ahead}"])]
 
     @property
     def _late(self) -> str:

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from envs.demos.episodes import write_episode
 from policy.finetune import main as finetune
-from policy.heads import HEADS
+from policy.heads import HEADS, WITH_BINARY
 from policy.storage import checkpoint
 from policy.training import loop as training
 from policy.training.binary import binary_numbers
@@ -52,7 +52,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(head: str, demos: Path, t
     one, other = (checkpoint.load(folder) for folder in (whole, again))
     assert one.config["training"]["held_out_error_by_number"] == other.config["training"]["held_out_error_by_number"]
     assert one.policy.config.head == head
-    assert one.policy.config.binary == (((6, -1.0, 1.0),) if head == "binary" else ())
+    assert one.policy.config.binary == (((6, -1.0, 1.0),) if head in WITH_BINARY else ())
     actions = load_demos(demos, 3, 8).chunks[:, 0]
     spread = actions.std(axis=0) if one.policy.head.standardised else np.ones(7)
     np.testing.assert_allclose(one.normalisation["actions"].scale, spread, rtol=1e-5)
@@ -112,7 +112,7 @@ def before(name: str) -> str:
 
 
 def test_another_head_does_not_go_on_with_a_run(demos: Path, tmp_path: Path) -> None:
-    finetune(settings(demos, tmp_path / "out"))
+    finetune(settings(demos, tmp_path / "out", head="l1"))
     with pytest.raises(BadInput, match=r"other settings .head=None, now head='binary'"):
         finetune(settings(demos, tmp_path / "out", head="binary"))
 
