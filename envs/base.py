@@ -15,6 +15,7 @@ from gymnasium.error import ResetNeeded
 from envs.catalogue import LARGEST_PICTURE, LONGEST_LATENCY, RENDERINGS
 from envs.frames import FrameHistory
 from envs.instruction import Instruction, check_instruction
+from envs.language.things import Thing
 from envs.motion import Motion
 from whatwhere.errors import BadInput, choose, positive, shown
 
@@ -123,6 +124,15 @@ class TaskEnv(gymnasium.Env):
 
     def set_state(self, state: np.ndarray) -> Info:
         """Puts the simulation in `state` as if an episode began there. Returns its info. Raises BadInput where that cannot be."""
+        raise NotImplementedError
+
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        """What lies there and can be named, first what is meant; empty where no instruction chooses."""
+        return ()
+
+    def mean(self, order: Sequence[int]) -> tuple[dict[str, Any], Info]:
+        """At the start of an episode: other `things` are meant, in this order of their numbers. Only where there are some."""
         raise NotImplementedError
 
     def proprio(self) -> np.ndarray:

@@ -18,7 +18,7 @@ from envs.catalogue import PERTURBATIONS, TASKS, check_version
 from envs.foreign.control import OWN
 from envs.foreign.origin import Origin
 from envs.foreign.scaled import scaled_to
-from envs.language.things import SPLITS
+from envs.language.things import SPLITS, Thing
 from envs.looks import Looks
 from envs.motion import motion_of
 from envs.physics import Physics
@@ -173,6 +173,15 @@ class RobosuiteEnv(TaskEnv):
         self._forget()
         self._begin()
         return dict(self._info)
+
+    @property
+    def things(self) -> tuple[Thing, ...]:
+        return self.simulation.draw.things if self.split else ()
+
+    def mean(self, order: Sequence[int]) -> tuple[dict[str, Any], Info]:
+        self.simulation.mean(order)
+        info = self.set_state(self.get_state())
+        return self._observation(), info
 
     def model_xml(self) -> str:
         """The scene as MuJoCo XML, with asset paths that begin at `robosuite/` (robosuite completes them when it loads one)."""

@@ -7,6 +7,7 @@ the second and its shape with the third could be told without any instruction.)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -26,6 +27,10 @@ class Draw:
 
     things: tuple[Thing, ...]
     sentence: str
+
+    def ordered(self, order: Sequence[int]) -> Draw:
+        """The same things in another order: others are meant."""
+        return Draw(tuple(self.things[number] for number in order), self.sentence)
 
 
 def draw(rng: np.random.Generator, task: str, split: str) -> Draw:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections.abc import Sequence
 from typing import Any
 
 import mujoco
@@ -84,6 +85,13 @@ class NavigateTo1(NavigateTo):
                 model.geom_type[geom] = kind
                 model.geom_size[geom] = (x, PAD_THICKNESS_M / 2, 0.0) if y is None else (x, y, PAD_THICKNESS_M / 2)
                 model.geom_rgba[geom] = thing.rgba
+
+    def mean(self, order: Sequence[int]) -> None:
+        """Lets the pads be meant in another order; what is seen stays as it is."""
+        places = self.sim.data.qpos[self._pad_qpos].reshape(-1, 2)
+        self.sim.data.qpos[self._pad_qpos] = places[list(order)].ravel()
+        self.draw = self.draw.ordered(order)
+        self.dress()
 
     def scene_numbers(self) -> list[np.ndarray]:
         """What a start sets besides joint positions, for its hash."""

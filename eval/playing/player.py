@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -73,6 +74,12 @@ class Player:
 
     @contextlib.contextmanager
     def __call__(self) -> Iterator[Callable[[int, Callable[..., None]], Row]]:
+        with self.made() as (env, policy):
+            yield self._play(env, policy)
+
+    @contextlib.contextmanager
+    def made(self) -> Iterator[tuple[Any, policies.RolloutPolicy]]:
+        """Environment and policy. Raises BadInput where a policy was trained on another version of the task."""
         import torch
 
         torch.set_num_threads(1)
@@ -80,7 +87,9 @@ class Player:
         policy = self.learned() if self.policy == "learned" else None
         env = self.environment()
         try:
-            yield self._play(env, policy)
+            if self.task_version is not None and env.task_version != self.task_version:
+                raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
+            yield env, policy or policies.scripted(self.policy, self.task, math.prod(env.action_space.shape or ()), self.expert)
         finally:
             env.close()
 
@@ -97,11 +106,7 @@ class Player:
         options |= {"motion": self.motion, "speed": self.speed, "perturbation": self.perturbation, "origin": self.origin}
         return envs.make(self.task, **options | other)
 
-    def _play(self, env: Any, policy: policies.Learned | None) -> Callable[[int, Callable[..., None]], Row]:
-        if self.task_version is not None and env.task_version != self.task_version:
-            raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
-        acting = policy or policies.scripted(self.policy, self.task, int(np.prod(env.action_space.shape)), self.expert)
-
+    def _play(self, env: Any, policy: policies.RolloutPolicy) -> Callable[[int, Callable[..., None]], Row]:
         def play(episode: int, tell: Callable[..., None]) -> Row:
             observers: list[Observer] = [StartCheck(self.trained_on), Signs(tell), FreezeObserver()]
             if self.trajectories:
@@ -112,8 +117,8 @@ class Player:
                 from eval.observers.video import VideoObserver
 
                 observers.append(VideoObserver(self.out, self.title, "failures" if self.video == "failures" else "all", self.influence))
-            inference = {} if policy is None else {"inference": policy.inference}
-            return self.row(rollout(env, acting, self.seed, episode, observers) | inference)
+            inference = {"inference": policy.inference} if isinstance(policy, policies.Learned) else {}
+            return self.row(rollout(env, policy, self.seed, episode, observers) | inference)
 
         return play
 

@@ -25,7 +25,7 @@ class FakeEnv:
 
     task, task_version, control_hz, horizon = "fake", "0", 20, 40
     cameras, size, rendering = ("top", "wrist"), 32, "fast"
-    scene_camera, has_joints, split = "top", True, None
+    scene_camera, has_joints, split, things = "top", True, None, ()
     action_space = SimpleNamespace(shape=(2,))
 
     def reset(self, *, seed: int, options: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

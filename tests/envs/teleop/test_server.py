@@ -16,9 +16,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from envs.teleop import server as module
+from envs.teleop import server as server_module
 from envs.teleop.browser import Browser
-from envs.teleop.server import BUSY, MAX_MESSAGE, MAX_RATE, NONSENSE, TOO_FAST, PageServer
+from envs.teleop.served import BUSY, MAX_RATE, NONSENSE, TOO_FAST
+from envs.teleop.server import PageServer
 from whatwhere.errors import BadInput
 
 MOVING = {"move": [1, 0, 0], "turn": [0, 0, 0], "speed": 0.5, "buttons": [], "visible": True, "seen": 0}
@@ -143,8 +144,8 @@ def test_a_large_message_ends_the_connection_and_the_motion(server: PageServer) 
         closed_with(socket)
     until(lambda: not server.command().present)
     with open_socket(server) as socket:
-        socket.send(json.dumps(MOVING | {"buttons": ["gripper"] * 8}) + " " * (MAX_MESSAGE - 300))
-        socket.send("x" * (MAX_MESSAGE + 1))
+        socket.send(json.dumps(MOVING | {"buttons": ["gripper"] * 8}) + " " * (PageServer.max_message - 300))
+        socket.send("x" * (PageServer.max_message + 1))
         assert closed_with(socket) == 1009
 
 
@@ -206,7 +207,7 @@ def test_a_hidden_silent_or_gone_page_moves_nothing(server: PageServer, monkeypa
         assert server.command().move == (0, 0, 0)
         socket.send(json.dumps(MOVING))
         until(lambda: server.command().present)
-        monkeypatch.setattr(module, "FRESH_S", 0.0)  # nothing came for too long
+        monkeypatch.setattr(server_module, "FRESH_S", 0.0)  # nothing came for too long
         assert not server.command().present and server.command().is_still
         monkeypatch.undo()
         socket.send(json.dumps(MOVING))

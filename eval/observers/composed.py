@@ -1,0 +1,65 @@
+"""Composes a frame for every control step of an episode (see `picture`). What becomes of the frames is a subclass's affair."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from eval.observers import Observer, picture
+from eval.observers.influence import draw_influence
+
+LAST_FRAME_S = 1.0  # how long films hold the end
+
+
+class Composed(Observer):
+    """`label`: who acts, for the title. `influence`: also show how much each stream moves the action, which asks the policy again (policy.agent)."""
+
+    def __init__(self, label: str, influence: bool = False) -> None:
+        self.label, self.shows_influence = label, influence
+
+    def take(self, frame: np.ndarray) -> None:
+        """The next frame, uint8 (480, 1120, 3)."""
+        raise NotImplementedError
+
+    def begin(self, env: Any, policy: Any, obs: dict[str, Any], info: dict[str, Any], row: dict[str, Any]) -> None:
+        self.title = f"{env.task} · {self.label} · episode {row['episode']}"
+        self.errors_cm: list[float] = []
+        self.steps = 0
+        self.influence: list[tuple[int, dict[str, float]]] = []
+        self.instruction = obs["instruction"]
+        self.side = picture.panel(obs["frames"], env.cameras)
+        self._draw(env, info)
+
+    def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
+        self.side = picture.panel(obs["frames"], env.cameras, policy.attention())
+        if self.shows_influence and (told := policy.influence()) is not None:
+            self.influence.append((self.steps, told))
+
+    def step(self, env: Any, action: np.ndarray, info: dict[str, Any]) -> None:
+        self.steps += 1
+        self._draw(env, info)
+
+    def final(self, row: dict[str, Any]) -> np.ndarray:
+        """The last frame, with what the episode came to."""
+        word = "success" if row["success"] else row["failure"] or "failed"
+        return self._compose((word, row["success"]))
+
+    def _draw(self, env: Any, info: dict[str, Any]) -> None:
+        self.scene = env.render()
+        points = {name: info[f"privileged/{name}_pos_world"] for name in picture.MARKS if f"privileged/{name}_pos_world" in info}
+        size = self.scene.shape[:2]
+        self.marks = {name: env.project(env.scene_camera, np.asarray(point)[None, :3], *size)[0] for name, point in points.items()}
+        error = info["position_error_cm"]
+        if error is not None and math.isfinite(error):
+            self.errors_cm.append(float(error))
+        self.horizon, self.control_hz = env.horizon, env.control_hz
+        self.take(self._compose(("success", True) if info["success"] else ("running", None)))
+
+    def _compose(self, outcome: tuple[str, bool | None]) -> np.ndarray:
+        inset = partial(draw_influence, told=self.influence, horizon=self.horizon) if self.shows_influence else None
+        return picture.compose(
+            self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome, inset
+        )
