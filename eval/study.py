@@ -1,8 +1,8 @@
 """`python -m eval.study study=few_demos`: a plan of many trainings and evaluations, and one table of their results.
 
-A cell of the plan is one policy: `policy.finetune`, then `eval.run` for every perturbation and stream that is taken away. Each runs in a process of its own,
-`jobs` cells at a time. What is there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line
-for each cell: a job of a cluster.
+A cell of the plan is one policy: `policy.finetune` (with `corrections: true` also `eval.correct`, and `policy.finetune` anew), then `eval.run` for every
+perturbation and stream that is taken away. Each runs in a process of its own, `jobs` cells at a time. What is there already is not done again, so the same
+command carries on after a kill. `plan=true` prints the commands instead, a line for each cell: a job of a cluster.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from policy.options import Without
 from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput, Failed, did_you_mean
+from whatwhere.errors import BadInput, Failed, did_you_mean, shown
 from whatwhere.files import owned, path_name
 from whatwhere.kinds import Length, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.options import options
@@ -41,6 +41,7 @@ from whatwhere.settings import parse
 _running: set[subprocess.Popen[str]] = set()
 _starting = threading.Lock()  # held while a command is started and noted in `_running`, so that none slips past the end
 _ending = threading.Event()  # no further command is started
+CORRECTIONS = "corrections"  # of a method: true or false; all else of it is asked of training
 COLLECTED = ("motion", "speed")  # what of a condition is asked of demonstrations; all else of it is asked of training
 ENDING_S = 20  # after which a command that was told to end is killed
 
@@ -55,6 +56,7 @@ class Cell:
     num_demos: int
     train_seed: int
     condition: str = ""  # one of Plan.conditions
+    corrected: bool = False  # trained a second time, with as many corrections of the first policy as there are demonstrations
 
     @property
     def name(self) -> str:
@@ -115,7 +117,11 @@ class Settings:
         plan = product(numbers, study.train_seeds, study.methods.items(), self.conditions, study.tasks)
         for num_demos, train_seed, (method, given), condition, task in plan:
             late = {key: value for key, value in self.conditions[condition].items() if key not in COLLECTED}
-            yield Cell(task, method, {"encoder": method, **(given or {}), **late}, num_demos, train_seed, condition)
+            chosen = {"encoder": method, **(given or {}), **late}
+            corrected = chosen.pop(CORRECTIONS, False)
+            if not isinstance(corrected, bool):
+                raise BadInput(f"study.methods.{method}.{CORRECTIONS}={shown(corrected)}: must be true or false")
+            yield Cell(task, method, chosen, num_demos, train_seed, condition, corrected)
 
     @property
     def conditions(self) -> dict[str, dict[str, Any]]:
@@ -144,13 +150,23 @@ class Settings:
         commands = [self.collect(task, condition) for condition, task in product(self.conditions, self.study.tasks)]
         return [command for number, command in enumerate(commands) if command not in commands[:number]]
 
-    def train(self, cell: Cell) -> list[str]:
+    def train(self, cell: Cell, is_first: bool = False) -> list[str]:
+        """`is_first`: the policy that is corrected."""
         threads = {"num_threads": 1} if self.jobs > 1 else {}
-        given = {"demos": self.folder(cell.task, cell.condition), "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell)}
+        folder = self.folder(cell.task, cell.condition)
+        demos = [folder, self.corrections(cell)] if cell.corrected and not is_first else folder
+        given = {"demos": demos, "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell, is_first)}
         return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
 
-    def policy(self, cell: Cell) -> str:
-        return f"{self.out}/policies/{cell.name}{self._which}"
+    def corrections(self, cell: Cell) -> str:
+        """The folder of a cell's own."""
+        return f"{self.out}/corrections/{cell.name}{self._which}"
+
+    def correct(self, cell: Cell) -> list[str]:
+        return _python("eval.correct", checkpoint=self.policy(cell, is_first=True), n=cell.num_demos, seed=1, out=self.corrections(cell))
+
+    def policy(self, cell: Cell, is_first: bool = False) -> str:
+        return f"{self.out}/policies/{cell.name}{self._which}{'_first' if is_first else ''}"
 
     def plays(self, cell: Cell) -> list[dict[str, str]]:
         """What is said to `eval.run` beside the policy, for each evaluation. A stream that a policy never sees is not taken away from it."""
@@ -169,7 +185,8 @@ class Settings:
         return _python("eval.run", task=cell.task, **given, **play, out=str(self.rows(cell, play)))
 
     def commands(self, cell: Cell) -> list[list[str]]:
-        return [self.train(cell), *(self.evaluate(cell, play) for play in self.plays(cell))]
+        first = [self.train(cell, is_first=True), self.correct(cell)] if cell.corrected else []
+        return [*first, self.train(cell), *(self.evaluate(cell, play) for play in self.plays(cell))]
 
     def is_done(self, cell: Cell) -> bool:
         """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""

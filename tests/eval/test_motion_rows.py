@@ -116,6 +116,19 @@ def test_what_is_late_is_asked_of_training_alone() -> None:
     assert [word for word in late if word not in now] == ["latency=4", "history=[moved,actions]", "out=here/policies/pick_at_xy_avg_late_n5_s0_late"]
 
 
+def test_a_corrected_policy_is_trained_twice() -> None:
+    plan = study("study.methods={avg_late: {corrections: true, steps: 7}}")
+    (cell,) = plan.cells()
+    first, correct, second, play = plan.commands(cell)
+    name = "pick_at_xy_avg_late_n5_s0"
+    assert {"demos=data/pick_at_xy", "steps=7", f"out=here/policies/{name}_first"} <= set(first)
+    assert {f"checkpoint=here/policies/{name}_first", "n=5", f"out=here/corrections/{name}"} <= set(correct)
+    assert {f"demos=[data/pick_at_xy,here/corrections/{name}]", "num_demos=5", "steps=7", f"out=here/policies/{name}"} <= set(second)
+    assert f"checkpoint=here/policies/{name}" in play
+    with pytest.raises(BadInput, match=r"study.methods.avg_late.corrections=3: must be true or false"):
+        list(study("study.methods={avg_late: {corrections: 3}}").cells())
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
