@@ -22,12 +22,13 @@ class Plan:
     first: Int[np.ndarray, " b"]  # frame t
     gap: Int[np.ndarray, " b"]  # k; 0 for a static sample
     box: Int[np.ndarray, "b 4"]  # top, left, height, width of the crop, the same in both frames
+    chance: Int[np.ndarray, " b"]  # seeds of what else is drawn of a row
 
     def __len__(self) -> int:
         return len(self.source)
 
     def rows(self, which: slice) -> Plan:
-        return Plan(self.source[which], self.first[which], self.gap[which], self.box[which])
+        return Plan(self.source[which], self.first[which], self.gap[which], self.box[which], self.chance[which])
 
 
 class Clips:
@@ -50,17 +51,20 @@ class Clips:
         if not len(self.training):
             raise BadInput(f"holdout={holdout}: all of {counted(len(apart), 'clip')} held out; nothing is left to train on")
 
-    def plan(self, seed: int, step: int, batch: int, static: float, max_gap: int, held_out: bool = False) -> Plan:
+    def plan(self, seed: int, step: int, batch: int, static: float, max_gap: int, held_out: bool = False, frames: int = 2) -> Plan:
         """Pairs (t, t+k), k uniform in 1…max_gap (less in a shorter clip); with probability `static`, frame t of any clip or image twice.
+
+        With `frames=3`: t, t+k, t+2k, and frame t three times.
 
         Moving pairs come from clips in proportion to their length; static ones from all clips and images alike. A pure function of its
         arguments and the footage. Raises BadInput where moving pairs are asked for and there is no clip.
         """
         rng = np.random.default_rng([seed, step, int(held_out)])
         sources = self.held_out if held_out else self.training
-        clips = sources[self.shapes[sources, 0] > 1]
+        clips = sources[self.shapes[sources, 0] >= frames]
         if static < 1 and not len(clips):
-            raise BadInput(f"static={static}: moving pairs need videos, and there are only images {'held out' if held_out else 'to train on'}; give static=1")
+            what, less = ("moving pairs need videos", "images") if frames == 2 else (f"{frames} frames that move need videos as long", "shorter ones and images")
+            raise BadInput(f"static={static}: {what}, and there are only {less} {'held out' if held_out else 'to train on'}; give static=1")
         still = rng.random(batch) < static
         source = sources[rng.integers(0, len(sources), batch)]
         if len(clips):
@@ -68,10 +72,10 @@ class Clips:
             moving = clips[np.searchsorted(ends, rng.integers(0, ends[-1], batch), side="right")]
             source = np.where(still, source, moving)
         length = self.shapes[source, 0]
-        gap = np.where(still, 0, 1 + (rng.random(batch) * np.minimum(max_gap, length - 1)).astype(np.int64))
-        first = (rng.random(batch) * (length - gap)).astype(np.int64)
+        gap = np.where(still, 0, 1 + (rng.random(batch) * np.minimum(max_gap, (length - 1) // (frames - 1))).astype(np.int64))
+        first = (rng.random(batch) * (length - (frames - 1) * gap)).astype(np.int64)
         box = np.asarray([draw_box(rng, int(h), int(w), self.scale) for _, h, w in self.shapes[source]], dtype=np.int64)
-        return Plan(source, first, gap, box)
+        return Plan(source, first, gap, box, rng.integers(0, 2**63, batch))
 
     def read(self, plan: Plan) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w 3"]]:
         """The planned frames t and t+k."""

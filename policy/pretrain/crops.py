@@ -15,6 +15,15 @@ GLOBAL, LOCAL = (0.4, 1.0), (0.05, 0.4)  # share of the largest square in the fr
 
 
 @dataclass(frozen=True)
+class MultiCrop:
+    """The small crops that go with a large one: how many, of how many pixels, and the share of the largest square that each covers."""
+
+    local: int
+    local_size: int
+    local_scale: tuple[float, float] = LOCAL
+
+
+@dataclass(frozen=True)
 class Views:
     """Multi-crop of one clip of t frames: a large crop and several small ones, each cut at the same place from every frame."""
 

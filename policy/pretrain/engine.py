@@ -58,6 +58,10 @@ class Engine:
         rows: Tensor = self.accelerator.gather(values)  # type: ignore[assignment]
         return [dict(zip(figures, row, strict=True)) for row in rows.tolist()]
 
+    def total(self, values: Tensor) -> Tensor:
+        """The sum of all processes' values."""
+        return values if self.accelerator is None else self.accelerator.reduce(values, "sum")  # type: ignore[return-value]
+
     @contextlib.contextmanager
     def main_first(self) -> Iterator[None]:
         """The first process of each machine does what is inside before the others there: they find its files."""

@@ -16,13 +16,15 @@ from policy.channels import picture_tensor
 from policy.config import PolicyConfig, StreamsConfig
 from policy.pretrain import OBJECTIVES
 from policy.pretrain.batches import Batches
-from policy.pretrain.clips import Clips, Plan
+from policy.pretrain.clips import Clips
 from policy.pretrain.curves import Curves, mean, pictures
 from policy.pretrain.engine import Engine
 from policy.pretrain.footage import DEFAULT_SIZE, Play, digest, open_footage
+from policy.pretrain.objective import Objective
+from policy.pretrain.samples import Samples
 from policy.pretrain.settings import PLACES
 from policy.pretrain.stage import SIZES, begin_from
-from policy.pretrain.watch import Collapsed, Watch
+from policy.pretrain.watch import Collapsed, Watch, stop_if
 from policy.storage.checkpoint import save_streams
 from policy.streams import TwoStreamEncoder
 from policy.training.device import autocast, use_processor
@@ -71,13 +73,14 @@ def pretrain(settings: Settings) -> Path | None:
             return None
         training = {"settings": dataclasses.asdict(settings), "init_sha256": begun, "footage": record["footage"], "figures": figures}
         training |= {"seconds": _seconds(out)} if (out / CLOCK).exists() else {}
-        name = save_streams(objective.streams, out, config, training, objective.fusion)
+        streams, fusion = objective.kept
+        name = save_streams(streams, out, config, training, fusion)
         print(out / "streams" / name[:16])
         return out / "streams" / name[:16]
 
 
-def build(settings: Settings, size: int) -> Any:
-    """The objective by name, over new streams. It has `.streams`, `.fusion` and `forward(now, later, generator) -> (loss, figures, picture)`."""
+def build(settings: Settings, size: int) -> Objective:
+    """The objective by name, over new streams."""
     streams = TwoStreamEncoder(size=size, **_sizes(settings))  # type: ignore[arg-type]
     options = dataclasses.asdict(settings.objective)
     return named("objective", options.pop("name"), OBJECTIVES)(streams, **options)
@@ -96,31 +99,27 @@ def _resolved(settings: Settings, clips: Clips, world: int) -> Settings:
     return dataclasses.replace(settings, steps=steps, epochs=None, micro_batches=pieces, size=clips.size)
 
 
-def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Module) -> dict[str, float]:
+def _train(settings: Settings, engine: Engine, clips: Clips, objective: Objective) -> dict[str, float]:
     """The steps that are left. Returns the running means of the figures, with the last ones of held-out clips and probes. Raises Collapsed."""
     out = Path(settings.out)
-    optimizer = torch.optim.AdamW(
-        (weights for weights in objective.parameters() if weights.requires_grad), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.95)
-    )
+    optimizer = torch.optim.AdamW(objective.groups(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.95))
     begin, note = load_state(out / STATE, {"model": objective}, optimizer)
-    pairs = settings.batch // (settings.micro_batches or 1)
-
-    def held_out(number: int) -> tuple[Tensor, Tensor]:
-        now, later = clips.read(_plan(settings, clips, number, held_out=True).rows(slice(0, pairs)))
-        return picture_tensor(now, engine.device), picture_tensor(later, engine.device)
-
-    watch = Watch(settings, held_out if len(clips.held_out) else None, engine.device, note.get("looked", {}))
+    samples, few = Samples(clips, settings, objective.crops), settings.batch // (settings.micro_batches or 1)
+    held_out = (lambda number: samples.held_out(number, few, engine.device)) if len(clips.held_out) else None
+    watch = Watch(settings, held_out, engine.device, note.get("looked", {}))
     model = engine.wrap(objective)
     curves = Curves(out, begin, settings.steps, settings.batch) if engine.is_main else None
     rows = settings.batch // engine.world
     mine = slice(engine.rank * rows, (engine.rank + 1) * rows)
-    batches = Batches(clips, lambda step: _plan(settings, clips, step).rows(mine), range(begin, settings.steps), settings.loaders)
+    batches = Batches(samples.read, lambda step: samples.plan(step).rows(mine), range(begin, settings.steps), settings.loaders)
     before, clock = (_seconds(out) if begin and (out / CLOCK).exists() else 0), time.monotonic()
-    for step, pair in enumerate(batches, begin):
+    for step, frames in enumerate(batches, begin):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * schedule(step, settings.steps, settings.warmup)
-        now, later = (picture_tensor(frames, engine.device) for frames in pair)
-        figures, picture = train_step(settings, engine, model, optimizer, step, now, later)
+        objective.begin(step, settings.steps, optimizer)
+        given = [picture_tensor(part, engine.device) for part in frames]
+        figures, picture = train_step(settings, engine, model, optimizer, step, *given)
+        objective.end(engine)
         done, last = step + 1, step + 1 == settings.steps
         if curves is None:
             continue
@@ -129,11 +128,13 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: nn.Modul
             figures["gradient_p"] = gradient_share(objective.streams)
             curves.follow({"gradient_p": figures["gradient_p"]})
             curves.report(done, figures, batches.waited)
+            stop_if(objective.wrong(), settings.out, done)
         watch.look(objective, done, curves)
         if done % settings.save_every == 0 or last:
             save_state(out / STATE, done, {"model": objective}, optimizer, {"looked": watch.figures})
             write_json(out / CLOCK, {"seconds": round(before + time.monotonic() - clock)})
-            pictures(out / "pictures.png", now, later, picture)
+            if picture is not None:
+                pictures(out / "pictures.png", *objective.pair(*given), picture)
     if curves is None:
         return {}
     curves.close()
@@ -149,19 +150,19 @@ def _seconds(out: Path) -> int:
 
 
 def train_step(
-    settings: Settings, engine: Engine, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, now: Tensor, later: Tensor
-) -> tuple[dict[str, float], Tensor]:
+    settings: Settings, engine: Engine, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, *given: Tensor
+) -> tuple[dict[str, float], Tensor | None]:
     """One change of the weights by this process's pieces of a batch and those of the others. Returns mean figures and the first piece's picture."""
     assert settings.micro_batches is not None
     pieces = settings.micro_batches // engine.world
     optimizer.zero_grad(set_to_none=True)
-    every, picture = [], now[:0]
-    for piece, (before, after) in enumerate(zip(now.chunk(pieces), later.chunk(pieces), strict=True)):
+    every, picture = [], None
+    for piece, part in enumerate(zip(*(pictures.chunk(pieces) for pictures in given), strict=True)):
         number = step * settings.micro_batches + engine.rank * pieces + piece  # so that chance does not depend on who computes the piece
         torch.manual_seed(settings.seed * 1_000_003 + number)
         with engine.alone(model, last=piece == pieces - 1):
             with autocast(engine.device, settings.precision):
-                loss, figures, seen = model(before, after, torch.Generator(engine.device).manual_seed(number))
+                loss, figures, seen = model(*part, torch.Generator(engine.device).manual_seed(number))
             if not loss.isfinite():
                 raise Collapsed(f"out={settings.out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr or precision=fp32")
             (loss / pieces).backward()
@@ -180,7 +181,3 @@ def gradient_share(streams: Any) -> float:
 
     p, m = norm(streams.encoder_p), norm(streams.encoder_m)
     return p / (p + m) if p + m > 0 else math.nan
-
-
-def _plan(settings: Settings, clips: Clips, step: int, held_out: bool = False) -> Plan:
-    return clips.plan(settings.seed, step, settings.batch, settings.static, settings.max_gap, held_out)

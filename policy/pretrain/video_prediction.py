@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from policy.channels import m_channels, p_channels
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import WORDS, colour_words
+from policy.pretrain.objective import Objective
 from policy.pretrain.perceptual import Perceptual, pretrained_features
 from policy.pretrain.picture_decoder import PictureDecoder
 from policy.shapes import StreamTokens, Tokens
@@ -34,7 +35,7 @@ EDGES_WEIGHT = 0.5
 RARE = 1e-3  # least variance of a word: rare colours count, those that are nowhere do not
 
 
-class VideoPrediction(nn.Module):
+class VideoPrediction(Objective):
     """Streams, fusion, image encoder and decoder. Only streams and fusion are kept (spec A20).
 
     hidden: share of M's patches that the prediction does not see. unknown: share of samples that see nothing of M, not even its CLS: what can be

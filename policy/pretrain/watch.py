@@ -15,11 +15,18 @@ from policy.pretrain.curves import Curves, mean, pictures
 from policy.probing.collapse import collapse
 
 if TYPE_CHECKING:
+    from policy.pretrain.objective import Objective
     from policy.pretrain.settings import Settings
 
 
 class Collapsed(SystemExit):
     """Training went wrong: one line on the terminal, exit code 1. The last saved state is left as it was."""
+
+
+def stop_if(wrong: list[str], out: str, done: int) -> None:
+    """Raises Collapsed if anything is `wrong` after `done` steps."""
+    if wrong:
+        raise Collapsed(f"out={out}: stopped after step {done}: {'; '.join(dict.fromkeys(wrong))}")
 
 
 class Watch:
@@ -28,7 +35,7 @@ class Watch:
     `figures` are the last ones seen. Raises BadInput for `probe=` scenes that are not there.
     """
 
-    def __init__(self, settings: Settings, held_out: Callable[[int], tuple[Tensor, Tensor]] | None, device: torch.device, figures: dict[str, float]) -> None:
+    def __init__(self, settings: Settings, held_out: Callable[[int], tuple[Tensor, ...]] | None, device: torch.device, figures: dict[str, float]) -> None:
         self.settings, self.held_out, self.device, self.figures = settings, held_out, device, figures
         self.probe = None
         if settings.probe is not None:
@@ -36,7 +43,7 @@ class Watch:
 
             self.probe = QuickProbe(settings.probe)
 
-    def look(self, objective: Any, done: int, curves: Curves) -> None:
+    def look(self, objective: Objective, done: int, curves: Curves) -> None:
         """After `done` steps. Raises Collapsed."""
         s, last = self.settings, done == self.settings.steps
         wrong: list[str] = []
@@ -46,19 +53,18 @@ class Watch:
             self._tell("held_out", figures, done, curves)
             wrong += lines
         if self.probe is not None and (done % s.probe_every == 0 or last):
-            figures, lines = self.probe(objective.streams, objective.fusion)
+            figures, lines = self.probe(*objective.kept)
             self._tell("probe", figures, done, curves)
             wrong += lines
         objective.train()
-        if wrong:
-            raise Collapsed(f"out={s.out}: stopped after step {done}: {'; '.join(dict.fromkeys(wrong))}")
+        stop_if(wrong, s.out, done)
 
     def _tell(self, of: str, figures: dict[str, float], done: int, curves: Curves) -> None:
         curves.looked(done, of, figures)
         self.figures |= {f"{of}/{key}": value for key, value in figures.items() if math.isfinite(value)}  # JSON has no others
 
     @torch.no_grad()
-    def _validate(self, objective: Any, path: Path) -> tuple[dict[str, float], list[str]]:
+    def _validate(self, objective: Objective, path: Path) -> tuple[dict[str, float], list[str]]:
         """Mean figures (those of `objective.assess` too, if it has that), a picture of the first batch, and what collapsed in it."""
         from policy.training.device import autocast
 
@@ -66,16 +72,20 @@ class Watch:
         every, wrong = [], []
         with autocast(self.device, self.settings.precision):
             for number in range(self.settings.validate_batches):
-                now, later = self.held_out(number)
+                given = self.held_out(number)
                 torch.manual_seed(number)
-                _, figures, picture = objective(now, later, torch.Generator(self.device).manual_seed(number))
-                if hasattr(objective, "assess"):
-                    more, picture = objective.assess(now, later, torch.Generator(self.device).manual_seed(number))
+                _, figures, picture = objective(*given, torch.Generator(self.device).manual_seed(number))
+                if (assess := getattr(objective, "assess", None)) is not None:
+                    more, picture = assess(*given, torch.Generator(self.device).manual_seed(number))
                     figures = figures | more
                 every.append(figures)
                 if number == 0:
-                    pictures(path, now, later, picture)
-                    tokens = objective.streams(m_channels(now, later), p_channels(now))
-                    parts = {"P": tokens.p_patches, "fused": objective.fusion(tokens).placed}
+                    now, later = objective.pair(*given)
+                    if picture is not None:
+                        pictures(path, now, later, picture)
+                    streams, fusion = objective.kept
+                    tokens = streams(m_channels(now, later), p_channels(now))
+                    fused = fusion(tokens)
+                    parts = {"P": tokens.p_patches, "fused": fused.placed} | ({} if objective.crops is None else {"CLS": fused.pooled})
                     wrong = [line for name, part in parts.items() if len(now) > 1 and (line := collapse(part, name)) is not None]
         return mean(every), wrong

@@ -81,7 +81,7 @@ def test_sampling_is_a_pure_function_of_seed_and_step() -> None:
 @pytest.mark.parametrize("threads", [0, 1, 3])
 def test_reading_ahead_changes_nothing(threads: int) -> None:
     clips = Clips(Made([9, 5, 30], size=(20, 24)), size=16, scale=(0.4, 1.0))
-    batches = Batches(clips, lambda step: clips.plan(0, step, 10, 0.3, 4), range(2, 9), threads)
+    batches = Batches(clips.read, lambda step: clips.plan(0, step, 10, 0.3, 4), range(2, 9), threads)
     read = list(batches)
     assert len(read) == 7
     for step, pair in enumerate(read, 2):

@@ -1,0 +1,57 @@
+"""What every objective of pre-training is, to the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from policy.fusion.pixelwise import PixelwiseFusion
+from policy.pretrain.crops import MultiCrop
+from policy.streams import TwoStreamEncoder
+
+if TYPE_CHECKING:
+    from policy.pretrain.engine import Engine
+
+
+class Objective(nn.Module):
+    """Has `streams` and `fusion`, and `forward(*pictures, generator) -> (loss, figures, picture)`.
+
+    `crops=None`: its pictures are pairs, frame t and frame t+k, (b, 3, h, w) each in [0, 1]. Else three frames of a clip in a large crop and in small ones,
+    (b, 3 frames, 3, h, w) and (b, crops, 3 frames, 3, l, l). The picture is what it predicts of frame t+k, or None. `assess(*pictures, generator)`,
+    where there is one, gives more figures and a picture of held-out samples.
+    """
+
+    streams: TwoStreamEncoder
+    fusion: PixelwiseFusion
+    crops: MultiCrop | None = None
+
+    @property
+    def kept(self) -> tuple[TwoStreamEncoder, PixelwiseFusion]:
+        """What is probed and, at the end, kept."""
+        return self.streams, self.fusion
+
+    def pair(self, *pictures: Tensor) -> tuple[Tensor, Tensor]:
+        """Frame t and a later one of its pictures, (b, 3, h, w)."""
+        if self.crops is None:
+            return pictures[0], pictures[1]
+        return pictures[0][:, 0], pictures[0][:, 1]
+
+    def groups(self) -> list[dict[str, Any]]:
+        """What is trained, as the optimiser takes it."""
+        return [{"params": list(self._trained())}]
+
+    def _trained(self) -> Iterable[nn.Parameter]:
+        return (weights for weights in self.parameters() if weights.requires_grad)
+
+    def begin(self, step: int, steps: int, optimizer: torch.optim.Optimizer) -> None:
+        """Before a step: what follows a schedule."""
+
+    def end(self, engine: Engine) -> None:
+        """After the weights have changed."""
+
+    def wrong(self) -> list[str]:
+        """What has collapsed in the last step, a line each."""
+        return []
