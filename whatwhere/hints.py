@@ -45,6 +45,15 @@ def inside_of(hint: Any) -> Any:
     return next((one for one in options if dataclasses.is_dataclass(one) or (typing.get_origin(one) or one) in (dict, Any)), None)
 
 
+def fields_of(hint: Any) -> dict[str, Any]:
+    """{part: its type} of an option that is a dataclass, or one of several: then any of their parts."""
+    found: dict[str, list[Any]] = {}
+    for option in alternatives(hint):
+        for name, part in hints_of(bare(option)).items() if dataclasses.is_dataclass(bare(option)) else ():
+            found.setdefault(name, []).append(part)
+    return {name: typing.Union[tuple(parts)] for name, parts in found.items()}  # noqa: UP007  # of as many as there are
+
+
 def hint_at(key: str, hints: Mapping[str, Any]) -> Any:
     """The type of `key`, which may name a part of an option: `study.num_demos`. Raises BadInput for one that there is not."""
     name, *parts = key.split(".")
@@ -56,7 +65,7 @@ def hint_at(key: str, hints: Mapping[str, Any]) -> Any:
         if inside is None:
             raise BadInput(f"{key}: {name} has no parts; write {name}=…")
         if dataclasses.is_dataclass(inside):
-            fields = hints_of(inside)  # type: ignore[arg-type]
+            fields = fields_of(hint)
             if part not in fields:
                 raise BadInput(f"{key}: no such option; valid: {', '.join(f'{name}.{field}' for field in fields)}{did_you_mean(part, fields)}")
             hint = fields[part]

@@ -65,6 +65,8 @@ def _place(key: str, hints: Mapping[str, Any]) -> str:
     whole, inside = key.rpartition(".")[0], inside_of(hint_at(key, hints))
     if whole and not dataclasses.is_dataclass(inside_of(hint_at(whole, hints))):
         return f"++{key}"
+    if sum(dataclasses.is_dataclass(option) for option in alternatives(hints[key.partition(".")[0]])) > 1:
+        return f"++{key}" if whole else key  # not a part of the one that is chosen, perhaps: its type says so
     return key if inside is None or dataclasses.is_dataclass(inside) else f"+{key}"
 
 

@@ -81,6 +81,8 @@ def _as(key: str, value: Any, kind: Any) -> Any:
     """`value` as this one type, without a union's others; `NO` where it is not of it."""
     origin, number = typing.get_origin(kind) or kind, isinstance(value, int | float) and not isinstance(value, bool)
     if dataclasses.is_dataclass(kind):
+        if isinstance(value, Mapping) and "name" in value and _is_of_another(value["name"], hints_of(kind).get("name")):  # type: ignore[arg-type]
+            return NO
         return value if isinstance(value, kind) else _part(key, value, kind) if isinstance(value, Mapping) else NO  # type: ignore[arg-type]
     if element_of(kind) is not None and not isinstance(value, dict | type(None)):
         return origin(_element(check, key, element, kind) for element in (value if isinstance(value, list | tuple) else [value]))
@@ -100,6 +102,11 @@ def _as(key: str, value: Any, kind: Any) -> Any:
     if kind is Any or (origin in (bool, type(None)) and isinstance(value, origin)):
         return value
     return NO
+
+
+def _is_of_another(name: Any, hint: Any) -> bool:
+    """Whether it is the name of another one of the dataclasses that an option may be."""
+    return typing.get_origin(hint) is typing.Literal and name not in typing.get_args(hint)
 
 
 def build(settings: type[T], values: Mapping[str, Any], hints: Mapping[str, Any] | None = None) -> T:

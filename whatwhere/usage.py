@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from whatwhere.errors import one_of
-from whatwhere.hints import alternatives, describe, hint_at, hints_of, inside_of
+from whatwhere.hints import alternatives, describe, fields_of, hint_at, hints_of, inside_of
 from whatwhere.settings import folder_of, groups_of
 
 OPTION = re.compile(r"(\w+):\s*((?:\[[^\]]*\]|[^#])*?)\s*(?:#\s*(.*))?")
@@ -55,7 +55,7 @@ def _may_be(key: str, hint: Any, groups: Mapping[str, Sequence[str]]) -> str:
 def _parts(config_module: str, key: str, hint: Any, hints: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
     """The lines of the parts of an option: those of the files that it is chosen from, where each has a type of its own, or else of its type."""
     inside = inside_of(hint)
-    parts = hints_of(inside) if dataclasses.is_dataclass(inside) else {}  # type: ignore[arg-type]
+    parts = fields_of(hint) if dataclasses.is_dataclass(inside) else {}
     if "name" in parts:
         for choice in groups[key]:
             yield from (f"  {line}" for line in _options(config_module, f"{key}/{choice}.yaml", hints, {}, f"{key}."))

@@ -1,3 +1,7 @@
 """Pre-training of the two streams without action labels: `python -m policy.pretrain objective=video_prediction data=FOLDER`."""
 
-OBJECTIVES = {"video_prediction": "policy.pretrain.video_prediction:VideoPrediction"}
+OBJECTIVES = {
+    "video_prediction": "policy.pretrain.video_prediction:VideoPrediction",
+    "dino": "policy.pretrain.dino:Dino",
+    "both": "policy.pretrain.both:Both",
+}

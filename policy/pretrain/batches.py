@@ -18,9 +18,7 @@ class Batches:
     `waited` is the time in seconds that the loop stood still for data.
     """
 
-    def __init__(
-        self, read: Callable[[Plan], tuple[np.ndarray, ...]], plan: Callable[[int], Plan], steps: range, threads: int, ahead: int = 2
-    ) -> None:
+    def __init__(self, read: Callable[[Plan], tuple[np.ndarray, ...]], plan: Callable[[int], Plan], steps: range, threads: int, ahead: int = 2) -> None:
         self.read, self.plan, self.steps, self.threads, self.ahead, self.waited = read, plan, steps, threads, ahead, 0.0
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:

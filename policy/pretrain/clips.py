@@ -63,7 +63,9 @@ class Clips:
         sources = self.held_out if held_out else self.training
         clips = sources[self.shapes[sources, 0] >= frames]
         if static < 1 and not len(clips):
-            what, less = ("moving pairs need videos", "images") if frames == 2 else (f"{frames} frames that move need videos as long", "shorter ones and images")
+            what, less = (
+                ("moving pairs need videos", "images") if frames == 2 else (f"{frames} frames that move need videos as long", "shorter ones and images")
+            )
             raise BadInput(f"static={static}: {what}, and there are only {less} {'held out' if held_out else 'to train on'}; give static=1")
         still = rng.random(batch) < static
         source = sources[rng.integers(0, len(sources), batch)]

@@ -157,7 +157,7 @@ def train_step(
     pieces = settings.micro_batches // engine.world
     optimizer.zero_grad(set_to_none=True)
     every, picture = [], None
-    for piece, part in enumerate(zip(*(pictures.chunk(pieces) for pictures in given), strict=True)):
+    for piece, part in enumerate(zip(*(part.chunk(pieces) for part in given), strict=True)):
         number = step * settings.micro_batches + engine.rank * pieces + piece  # so that chance does not depend on who computes the piece
         torch.manual_seed(settings.seed * 1_000_003 + number)
         with engine.alone(model, last=piece == pieces - 1):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Annotated, Literal
 
-from whatwhere.kinds import InputPath, Range, Share, Text
+from policy.fusion import CLS_FUSIONS
+from policy.options import WeightDecay
+from whatwhere.errors import BadInput
+from whatwhere.kinds import InputPath, Length, OneOf, Range, Share, Text
 from whatwhere.options import options
 
 Weight = Annotated[float, Range(0, 1000)]
@@ -25,4 +29,46 @@ class VideoPrediction:
     perceptual_weights: InputPath | None
 
 
-ObjectiveSettings = VideoPrediction  # with a second objective: VideoPrediction | Other
+Temperature = Annotated[float, Range(0.001, 10)]
+
+
+@options
+class Dino:
+    name: Literal["dino"]
+    prototypes: Annotated[int, Range(2, 1_000_000)]
+    width: Annotated[int, Range(1, 100_000)]
+    bottleneck: Annotated[int, Range(1, 100_000)]
+    cls_fusion: Annotated[str, OneOf(tuple(CLS_FUSIONS))]
+    local: Annotated[int, Range(0, 32)]
+    local_size: Annotated[int, Range(2, 1024)] | None
+    local_scale: Annotated[tuple[Annotated[float, Range(0, 1, above=True)], ...], Length(2, 2)]
+    centring: Annotated[str, OneOf(("mean", "sinkhorn"))]
+    centre_momentum: Share
+    student_temperature: Temperature
+    teacher_temperature: Annotated[tuple[Temperature, ...], Length(2, 2)]
+    temperature_warmup: Share
+    momentum: Share
+    weight_decay_end: WeightDecay
+    freeze: Share
+    patches: Weight
+    masked: Share
+    mask: Annotated[tuple[Annotated[float, Range(0, 1, above=True)], ...], Length(2, 2)]
+    keep: Annotated[str, OneOf(("teacher", "student"))]
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in (("local_scale", self.local_scale), ("mask", self.mask)):
+            if low > high:
+                raise BadInput(f"{name}=[{low},{high}]: needs two shares, from … to, such as [0.1,0.5]")
+        if find_spec("lightly") is None:
+            raise BadInput("name=dino: needs lightly, not installed here; run: pip install 'whatwhere[dino]'")
+
+
+@options
+class Both:
+    name: Literal["both"]
+    video_prediction: VideoPrediction
+    dino: Dino
+    dino_weight: Weight
+
+
+ObjectiveSettings = VideoPrediction | Dino | Both

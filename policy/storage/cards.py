@@ -9,6 +9,8 @@ from policy.storage.tensorfile import MODEL
 from whatwhere.counted import counted
 from whatwhere.files import path_name
 
+VIDEO = "video_prediction"  # the objective where none is named
+
 
 def _score_line(score: Mapping[str, Any]) -> str:
     success, error = score["success"], score["position_error_cm"]
@@ -20,13 +22,26 @@ def _score_line(score: Mapping[str, Any]) -> str:
     )
 
 
+def _parts(prefix: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """{`prefix.part`: value}, of parts in parts, too."""
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= _parts(f"{prefix}.{name}", value)
+        elif name != "name" and value is not None:
+            found[f"{prefix}.{name}"] = value
+    return found
+
+
 def streams_card(record: Mapping[str, Any]) -> str:
     """README.md of pre-trained streams: what they are, on what, how long and by which command they were trained, and what was measured meanwhile."""
     sizes, training = record["streams"], record["training"]
     settings = training.get("settings", {})
     chosen = {name: value for name, value in settings.items() if value is not None and not isinstance(value, dict)}
-    chosen |= {f"objective.{name}": value for name, value in settings.get("objective", {}).items() if name != "name" and value is not None}
-    words = [f"{name}={value}".replace(" ", "") for name, value in chosen.items() if name not in ("out", "preset")]
+    objective = settings.get("objective", {})
+    chosen |= {"objective": name} if (name := objective.get("name", VIDEO)) != VIDEO else {}
+    chosen |= _parts("objective", objective)
+    words = [f"{name}={list(value) if isinstance(value, tuple) else value}".replace(" ", "") for name, value in chosen.items() if name not in ("out", "preset")]
     took = f" It took {training['seconds'] / 60:.0f} minutes with num_threads={settings.get('num_threads')}." if "seconds" in training else ""
     figures = "\n".join(f"* {name}: {value:.4g}" for name, value in training.get("figures", {}).items())
     return f"""# Streams {record["sha256"][:16]}
