@@ -17,7 +17,7 @@ import pytest
 
 import eval.options
 from whatwhere.errors import BadInput
-from whatwhere.hints import alternatives, bare, describe, element_of, hint_at, hints_of, inside_of, kinds_of
+from whatwhere.hints import alternatives, bare, describe, element_of, fields_of, hint_at, hints_of, inside_of, kinds_of
 from whatwhere.kinds import Checked, Length, Like, OneOf, Place, Range, Text
 from whatwhere.overrides import override
 from whatwhere.reading import check, read
@@ -42,8 +42,7 @@ class Command:
         """Each option with its type, and each part of one whose type names its parts."""
         for name, hint in hints_of(self.settings).items():
             yield name, hint
-            inside = inside_of(hint)
-            yield from ((f"{name}.{part}", kind) for part, kind in (hints_of(inside) if dataclasses.is_dataclass(inside) else {}).items())  # type: ignore[arg-type]
+            yield from ((f"{name}.{part}", kind) for part, kind in fields_of(hint).items() if part != "name" and not dataclasses.is_dataclass(inside_of(kind)))
 
 
 def commands() -> Iterator[Command]:

@@ -58,6 +58,8 @@ def _parts(config_module: str, key: str, hint: Any, hints: Mapping[str, Any], gr
     parts = fields_of(hint) if dataclasses.is_dataclass(inside) else {}
     if "name" in parts:
         for choice in groups[key]:
-            yield from (f"  {line}" for line in _options(config_module, f"{key}/{choice}.yaml", hints, {}, f"{key}."))
+            yield f"  with {key}={choice}:"
+            lines = _options(config_module, f"{key}/{choice}.yaml", hints, {}, f"{key}.")
+            yield from (f"  {line}" for line in lines if not line.startswith(f"{key}.name:"))
     else:
         yield from (f"  {f'{key}.{name}=…':<20} # [{describe(part)}]" for name, part in parts.items())
