@@ -15,7 +15,7 @@ import torch
 
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import DEFINITION
-from policy.probing import action, report, velocity, xy
+from policy.probing import action, contents, report, velocity, xy
 from policy.probing.quick import FIT, HELD_OUT
 from policy.probing.scenes import Scenes, index_of, read_scenes
 from policy.probing.settings import Settings
@@ -63,6 +63,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     check_writable("out", out)
     found: list[dict[str, Any]] = []
     drifts: list[dict[str, Any]] = []
+    held: list[dict[str, Any]] = []
     texts, guesses = [], {}
     for task in settings.names:
         if index_of(Path(settings.scenes) / task).get("moving"):
@@ -84,6 +85,10 @@ def measure(settings: Settings) -> dict[str, Any]:
             found += [place | {"source": source.name} | row for row in rows]
         texts.append(report.xy_text(task, found, float(guesses[task]["median_cm"] or 0)))
         print(texts[-1] + "\n", flush=True)
+        if settings.contents:
+            held += (rows := _contents(settings, task, sources, scenes, device))
+            texts.append(report.contents_text(task, rows, contents.guess(scenes)))
+            print(texts[-1] + "\n", flush=True)
     actions, guess = _actions(settings, sources, device)
     if guess:
         pairs = f"{actions[0]['held_out']} pairs of held-out takes, after {actions[0]['fit']}"
@@ -95,9 +100,10 @@ def measure(settings: Settings) -> dict[str, Any]:
         "mean_place": guesses,
         "mean_action": guess,
     }
-    report.write(out, facts, "\n\n".join(texts), {"xy": found, "action": actions} | ({"velocity": drifts} if drifts else {}))
+    tables = {"xy": found, "action": actions} | ({"velocity": drifts} if drifts else {}) | ({"contents": held} if held else {})
+    report.write(out, facts, "\n\n".join(texts), tables)
     print(out / "probe.json")
-    return facts | {"xy": found, "action": actions} | ({"velocity": drifts} if drifts else {})
+    return facts | tables
 
 
 def _place(settings: Settings, task: str, sources: list[Source], scenes: Scenes | velocity.Drifts) -> dict[str, Any]:
@@ -118,6 +124,21 @@ def _velocities(settings: Settings, task: str, sources: list[Source], device: to
             ["velocity", source.digest, data.digest, settings.seed],
             Speeds,
             lambda folder, source=source: velocity.velocity_probe(source.features(data.frames, folder, device, "past"), data, settings.seed),
+        )
+        found += [place | {"source": source.name} | row for row in rows]
+    return found
+
+
+def _contents(settings: Settings, task: str, sources: list[Source], scenes: Scenes, device: torch.device) -> list[dict[str, Any]]:
+    """The records of what lies there and on which side."""
+    place, found, ways = _place(settings, task, sources, scenes), [], contents.WAYS[:2] if settings.quick else contents.WAYS
+    for source in sources:
+        rows = _cached(
+            settings,
+            f"{task} {source.name} contents",
+            ["contents", source.digest, scenes.digest, ways],
+            Held,
+            lambda folder, source=source: contents.contents_probe(source.features(scenes.frames, folder, device), scenes, ways),
         )
         found += [place | {"source": source.name} | row for row in rows]
     return found
@@ -196,6 +217,15 @@ class Places(Asked):
     ci95_high_cm: Finite
     median_moved_cm: Finite | None
     effective_rank: Finite | None
+
+
+class Held(Asked):
+    """A cached record of `contents.contents_probe`."""
+
+    left_right: Finite | None
+    near_far: Finite | None
+    named: Finite | None
+    all_named: Finite | None
 
 
 class Speeds(Asked):

@@ -53,6 +53,20 @@ def action_text(records: Sequence[dict[str, Any]], guess: dict[str, float], pair
     return aligned(lines) + f"\nlinear probe; error: mean absolute, of actions in [−1, 1]; {pairs}"
 
 
+def contents_text(task: str, records: Sequence[dict[str, Any]], guess: dict[str, float | None]) -> str:
+    """Rows: what is read; columns: for each way of reading, the shares (%) of right answers."""
+    asked = [key for key, value in guess.items() if value is not None]
+    names = {"left_right": "left/right", "near_far": "near/far", "named": "named", "all_named": "all named"}
+    ways = list(dict.fromkeys(row["read"] for row in records))
+    lines: list[tuple[str, ...]] = [(f"contents, {task}, {records[0]['camera']}, %", *(f"{way} {names[key]}" for way in ways for key in asked))]
+    found = {(row["source"], row["streams"], row["read"]): row for row in records}
+    for source, streams in dict.fromkeys((row["source"], row["streams"]) for row in records):
+        cells = [found.get((source, streams, way), {}).get(key) for way in ways for key in asked]
+        lines.append((f"{source} {streams}", *(_number(None if cell is None else 100 * cell, 1) for cell in cells)))
+    always = ", ".join(f"{names[key]} {100 * (guess[key] or 0):.1f}" for key in asked)
+    return aligned(lines) + f"\n{records[0]['held_out']} held-out scenes, after {records[0]['fit']}; always the more frequent answer: {always}"
+
+
 def velocity_text(task: str, records: Sequence[dict[str, Any]]) -> str:
     """Rows: what is read; columns: R² of the velocity, direction and speed at 4 cm/s and more, and in how many scenes the drifting object is named."""
     lines: list[tuple[str, ...]] = [(f"velocity, {task}, {records[0]['camera']}", "R²", "direction °", "within 20° %", "speed error %", "named %")]

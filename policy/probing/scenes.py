@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from msgspec import Meta
 
 from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput, choose, is_of_this_machine
 from whatwhere.files import read_json
 from whatwhere.look import look
-from whatwhere.schema import Count, Name
+from whatwhere.schema import Count, Index, Name
 
 MOST_LABELS = 1 << 30  # bytes
 FAULTS = (OSError, ValueError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error)  # of a damaged .npz
@@ -31,6 +31,9 @@ class ScenesIndex(TypedDict):
     kind: Literal["scenes"]
     scenes: Count
     cameras: Annotated[list[Name], Meta(min_length=1, max_length=16)]
+    version: NotRequired[Index]  # 1: named things lie there, of these colours and shapes
+    colours: NotRequired[Annotated[list[Name], Meta(min_length=1, max_length=100)]]
+    shapes: NotRequired[Annotated[list[Name], Meta(min_length=1, max_length=100)]]
     moving: NotRequired[bool]  # then the labels are for velocities (policy.probing.velocity)
     seconds: NotRequired[Annotated[float, Meta(gt=0, le=60)]]  # between the two frames, where something moves
 
@@ -39,7 +42,8 @@ class ScenesIndex(TypedDict):
 class Scenes:
     """Pairs of pictures (t, t+k) of one task from one camera, with where the target is in the first; those to fit come before the held-out ones.
 
-    `moved`: whether the target moves between the two. `digest` names the data, the camera included.
+    `moved`: whether the target moves between the two. `present`: which of the colours, then of the shapes, lie there, in scenes of
+    named things. `digest` names the data, the camera included.
     """
 
     frames: UInt8[np.ndarray, "n 2 h w 3"]
@@ -47,6 +51,7 @@ class Scenes:
     moved: Bool[np.ndarray, " n"]
     num_fit: int
     digest: str
+    present: Bool[np.ndarray, "n y"] | None = None
 
     def __len__(self) -> int:
         return len(self.xy_cm)
@@ -77,7 +82,23 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
     chosen = np.concatenate([first[:fit], rest[:held_out]])
     words = json.dumps([index, number, len(first[:fit]), len(chosen)], sort_keys=True)
     digest = hashlib.sha256(words.encode()).hexdigest()
-    return Scenes(frames[chosen, number], 100 * target[chosen, 0, :2].astype(np.float64), moved[chosen], len(first[:fit]), digest)
+    return Scenes(frames[chosen, number], 100 * target[chosen, 0, :2].astype(np.float64), moved[chosen], len(first[:fit]), digest, present(folder, chosen))
+
+
+def present(folder: str | Path, chosen: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n y"] | None:
+    """Of the `chosen` scenes of a folder; None where things have no names. Raises BadInput."""
+    index = index_of(Path(folder))
+    if not index.get("version") or "colours" not in index or "shapes" not in index:
+        return None
+    _, frames, found = stored(Path(folder), ("colours", "shapes"))
+    parts = []
+    for name, numbers, words in zip(("colours", "shapes"), found, (index["colours"], index["shapes"]), strict=True):
+        if numbers.ndim != 2 or len(numbers) != len(frames) or numbers.dtype.kind != "i" or (numbers < 0).any() or (numbers >= len(words)).any():
+            raise BadInput(
+                f"{Path(folder) / 'labels.npz'}: {name}: found {numbers.dtype} {numbers.shape}; needs (scenes, things), each a number below {len(words)}"
+            )
+        parts.append((numbers[chosen][:, :, None] == np.arange(len(words))).any(axis=1))
+    return np.concatenate(parts, axis=1)
 
 
 def stored(folder: Path, names: Sequence[str]) -> tuple[ScenesIndex, np.ndarray, list[np.ndarray]]:

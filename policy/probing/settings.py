@@ -25,6 +25,7 @@ class Settings:
     held_out: Annotated[int, Range(10, 1_000_000)]
     quick: bool
     baselines: bool
+    contents: bool
     play: InputPath | None
     holdout: HeldOutShare
     gap: Annotated[int, Range(1, 10_000)]
