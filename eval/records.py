@@ -43,6 +43,7 @@ class Episode(TypedDict):
     history: NotRequired[Text | None]
     streams_used: NotRequired[Name | None]
     without: NotRequired[Name | None]
+    said: NotRequired[Name | None]
     motion: NotRequired[Name | None]
     speed: NotRequired[Speed | None]
     trained_motion: NotRequired[Text | None]
@@ -82,6 +83,7 @@ class About(TypedDict, total=False):
     history: Text | None
     streams_used: Name | None
     without: Name | None
+    said: Name | None
     motion: Name | None
     speed: Speed | None
     trained_motion: Text | None

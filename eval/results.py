@@ -22,7 +22,7 @@ ROW_KEYS = (
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
 SELDOM = (
-    "split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "motion", "speed", "trained_motion",
+    "split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "said", "motion", "speed", "trained_motion",
     "actions_from",
 )  # fmt: skip
 # rows have those that apply, and results those of SELDOM

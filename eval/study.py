@@ -21,7 +21,7 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from eval.options import Perturbation, Split, Task, Version
+from eval.options import Perturbation, Said, Split, Task, Version
 from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
@@ -73,6 +73,7 @@ class Plan:
     train_seeds: Annotated[tuple[Seed, ...], Length(1, 1000)]
     perturbations: Annotated[tuple[Perturbation | None, ...], Length(1, 10)]
     without: Annotated[tuple[Without | None, ...], Length(1, 3)] = (None,)  # streams that are taken away at evaluation, one at a time
+    said: Annotated[tuple[Said | None, ...], Length(1, 3)] = (None,)  # what is told instead of the instruction, at evaluation
     version: Version = 0  # of the tasks
     splits: Annotated[tuple[Split | None, ...], Length(1, 3)] = (None,)  # of version 1, at evaluation; trained is on train
     baseline: Annotated[str, Text("an encoder", 200)] | None = None
@@ -171,12 +172,12 @@ class Settings:
     def plays(self, cell: Cell) -> list[dict[str, str]]:
         """What is said to `eval.run` beside the policy, for each evaluation. A stream that a policy never sees is not taken away from it."""
         whole = cell.options.get("streams_used") in (None, "both")
-        choices = product(self.study.perturbations, self.study.without if whole else (None,), self.study.splits)
-        found = [{"perturbation": one, "without": other, "split": split} for one, other, split in choices]
+        choices = product(self.study.perturbations, self.study.without if whole else (None,), self.study.said, self.study.splits)
+        found = [{"perturbation": one, "without": other, "said": said, "split": split} for one, other, said, split in choices]
         return [{key: value for key, value in play.items() if value is not None} for play in found]
 
     def rows(self, cell: Cell, play: Mapping[str, str]) -> Path:
-        words = [cell.name + self._which, *(f"without-{value}" if key == "without" else value for key, value in play.items())]
+        words = [cell.name + self._which, *(f"{key}-{value}" if key in ("without", "said") else value for key, value in play.items())]
         return Path(self.out) / "rows" / "_".join(words)
 
     def evaluate(self, cell: Cell, play: Mapping[str, str]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
 from eval.playing import policies
+from eval.playing.said import Said
 from eval.results import CONDITIONS, ROW_KEYS
 from eval.rollout import rollout
 from whatwhere.errors import BadInput
@@ -59,6 +60,7 @@ class Player:
     without: str | None = None  # the stream that is taken away
     motion: str | None = None  # what moves by itself
     speed: tuple[float, float] | None = None  # cm/s, from … to
+    said: str | None = None  # what it is told instead of the instruction (eval.playing.said)
     trained_motion: str | None = None  # what moved in its training, where that was something else
     actions_from: str | None = None  # of policies with a planner: whose actions the model under it learnt from
     size: int = 96
@@ -104,7 +106,8 @@ class Player:
         options: dict[str, Any] = {"rendering": self.rendering, "size": self.size, "frame_gap": self.frame_gap, "cameras": self.cameras}
         options |= {"latency": self.latency or 0, "action_latency": self.action_latency or 0, "version": self.version, "split": self.split}
         options |= {"motion": self.motion, "speed": self.speed, "perturbation": self.perturbation, "origin": self.origin}
-        return envs.make(self.task, **options | other)
+        env = envs.make(self.task, **options | other)
+        return env if self.said is None else Said(env, self.said)
 
     def _play(self, env: Any, policy: policies.RolloutPolicy) -> Callable[[int, Callable[..., None]], Row]:
         def play(episode: int, tell: Callable[..., None]) -> Row:

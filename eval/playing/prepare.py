@@ -35,6 +35,8 @@ def prepare(settings: Settings) -> Player:
     else:
         told = _version(settings, {}) | _motion(settings, None, {})
         player = Player(**common, **told, rendering=settings.rendering or "fast", size=settings.size or 96)
+    if player.said == "other" and not player.version:
+        raise BadInput(f"said=other: in version 0 of {player.task} there is nothing else to be named; it is for policies of version 1")
     return replace(player, out=settings.out or default_out(settings, player))
 
 
@@ -74,6 +76,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         encoder=config.encoder,
         streams_used=None if config.streams_used == "both" else config.streams_used,
         without=settings.without,
+        said=settings.said,
         **{name: getattr(config, name) for name, usual in USUAL.items() if getattr(config, name) != usual},
         execute=settings.execute or config.execute,
         train_seed=training.get("train_seed"),
@@ -199,6 +202,7 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [player.perturbation] if player.perturbation is not None else []
     parts += [told] if (told := told_version(player.version, player.split)) else []
     parts += [f"{key.replace('_', '')}{value}" for key in ("latency", "action_latency") if (value := getattr(settings, key)) is not None]
+    parts += [f"said-{player.said}"] if player.said is not None else []
     parts += [f"without-{player.without}"] if player.without is not None else []
     parts += [path_name("_".join(map(str, (player.motion, *(f"{value:g}" for value in player.speed or ())))))] if player.motion is not None else []
     parts += ["still"] if settings.motion == "still" else []
@@ -212,7 +216,7 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "origin")
+    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin")
     named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
     named |= {"version": player.version, "split": player.split} if player.version else {}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Split, Task, Version
+from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Said, Split, Task, Version
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
@@ -48,6 +48,7 @@ class Settings:
     influence: bool = False
     motion: PlayedMotion | None = None
     speed: Annotated[tuple[CmPerS, ...], Length(2, 2)] | None = None
+    said: Said | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
@@ -66,6 +67,8 @@ class Settings:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
         if self.policy != "learned" and self.without is not None:
             raise BadInput(f"without={self.without}: policy={self.policy} has no streams; leave it out or use policy=learned")
+        if self.policy != "learned" and self.said is not None:
+            raise BadInput(f"said={self.said}: policy={self.policy} hears nothing; leave it out or use policy=learned")
         if self.influence and (self.policy != "learned" or self.video == 0):
             raise BadInput("influence=true: is shown in videos of learned policies; needs policy=learned and video=1 or more")
         for name in ("without", "influence") if self.inference.endswith(EXPORTED) else ():

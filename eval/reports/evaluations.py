@@ -74,6 +74,7 @@ COLUMNS: dict[str, Any] = {
 LEGEND = {
     "split": "of version 1 of a task, which things and sentences there are (docs/tasks_named.md); empty: version 0",
     "latency": "control steps by which pictures (and actions) are late",
+    "said": "what the policy was told instead of the instruction: blank (nothing), other (another thing of the scene, which then counts)",
     "without": "the stream that was taken away at evaluation: m (what changed), p (what is where)",
     "history": "what the policy is told of the robot since its pictures were taken",
     "actions from": "whose recorded actions the inverse model under a planner learnt from (docs/planner.md)",
