@@ -48,6 +48,7 @@ class Episode(TypedDict):
     speed: NotRequired[Speed | None]
     trained_motion: NotRequired[Text | None]
     actions_from: NotRequired[Text | None]
+    goal: NotRequired[Text | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -88,6 +89,7 @@ class About(TypedDict, total=False):
     speed: Speed | None
     trained_motion: Text | None
     actions_from: Text | None
+    goal: Text | None
     execute: Index | None
     inference: Name | None
     seed: Index | None

@@ -23,7 +23,7 @@ ROW_KEYS = (
 )  # fmt: skip
 SELDOM = (
     "split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "said", "motion", "speed", "trained_motion",
-    "actions_from",
+    "actions_from", "goal",
 )  # fmt: skip
 # rows have those that apply, and results those of SELDOM
 CONDITIONS = ("head", "language", "join", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)

@@ -44,6 +44,7 @@ class Agent:
     chunks of earlier queries that still reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
     `inference`: how the answers are computed (policy.inference): plain, bf16, a file that `python -m policy.export to=onnx` wrote, or auto: the fastest that
     needs nothing more on this processor.
+    `towards`: it is an inverse model, and acts towards the pictures that `goal` holds when it is asked.
     `without`: m or p: a stream that is taken away, to see what it is worth; of it the policy gets what it says of equal frames, or of a grey picture.
     """
 
@@ -55,14 +56,18 @@ class Agent:
         ensemble: float | None = None,
         inference: str | os.PathLike[str] = "plain",
         without: str | None = None,
+        towards: bool = False,
     ) -> None:
         execute = policy.config.execute if execute is None else execute
         if isinstance(execute, bool) or not isinstance(execute, int | np.integer) or not 1 <= execute <= policy.config.chunk:
             raise BadInput(f"execute={execute}: must be a whole number from 1 to {policy.config.chunk}, the policy's chunk")
         if ensemble is not None and not (isinstance(ensemble, int | float) and ensemble >= 0):
             raise BadInput(f"ensemble={ensemble}: must be a number, at least 0")
-        if policy.config.change != "past":
-            raise BadInput(f"change={policy.config.change}: this policy needs frames of the future; only change=past can act")
+        if policy.config.change != "past" and not towards:
+            raise BadInput(f"change={policy.config.change}: this policy needs frames of the future; only change=past can act without a goal")
+        if policy.config.change == "past" and towards:
+            raise BadInput("change=past: this policy knows what it wants; a goal is for inverse models (docs/planner.md)")
+        self.goal: NDArray[np.uint8] | None = None  # (c, h, w, 3): what should be, for an inverse model
         self.policy, self.config, self.normalisation = policy.eval(), policy.config, dict(normalisation)
         self.execute, self.ensemble = execute, ensemble
         check_without(self.config.streams_used, without, "the policy")
@@ -83,13 +88,14 @@ class Agent:
         ensemble: float | None = None,
         inference: str | os.PathLike[str] = "auto",
         without: str | None = None,
+        towards: bool = False,
     ) -> Agent:
         """By name or folder (policy.storage.checkpoint.load). `device`: auto, cpu or cuda, as text or as torch's own. Raises BadInput."""
         checkpoint.verify(name_or_folder)
         loaded = checkpoint.load(name_or_folder, choose_device(device))
         if str(inference).endswith(EXPORTED):
             verified(str(inference), loaded.sha256)
-        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference, without)
+        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference, without, towards)
         agent.checkpoint = loaded
         agent.known = set(trained_on(loaded.config.get("training") or {}))
         return agent
@@ -128,7 +134,12 @@ class Agent:
                 print(note(obs["instruction"], words, self.known), file=sys.stderr, flush=True)
                 self.known |= set(words)
         own = self._own.beside(np.asarray(obs["proprio"], np.float32))
-        return obs["frames"], own, self._told[1], self.noise()
+        frames = obs["frames"]
+        if self.config.change == "future":  # what is there now, and what should be
+            if self.goal is None or self.goal.shape != frames[:, 1].shape or self.goal.dtype != np.uint8:
+                raise BadInput(f"goal: {'missing' if self.goal is None else f'found {self.goal.dtype} {self.goal.shape}'}; needs uint8 {frames[:, 1].shape}")
+            frames = np.stack([frames[:, 1], self.goal], axis=1)
+        return frames, own, self._told[1], self.noise()
 
     def chunk(self) -> NDArray[np.float32]:
         """All actions of the last answer, (k, a) in [-1, 1], of which `act` gave the first; (0, a) before it."""

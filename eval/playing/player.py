@@ -63,6 +63,7 @@ class Player:
     said: str | None = None  # what it is told instead of the instruction (eval.playing.said)
     trained_motion: str | None = None  # what moved in its training, where that was something else
     actions_from: str | None = None  # of policies with a planner: whose actions the model under it learnt from
+    goal: str | None = None  # picture, video or a folder of pictures: what an inverse model is to bring about (eval.playing.goals)
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
@@ -91,13 +92,17 @@ class Player:
         try:
             if self.task_version is not None and env.task_version != self.task_version:
                 raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
+            if policy is not None and self.goal is not None:
+                from eval.playing.goals import Towards
+
+                policy = Towards(policy.agent, env, self.goal, self.expert)
             yield env, policy or policies.scripted(self.policy, self.task, math.prod(env.action_space.shape or ()), self.expert)
         finally:
             env.close()
 
     def learned(self) -> policies.Learned:
         """The checkpoint's agent. Raises BadInput for a bad one."""
-        return policies.learned(self.folder, self.device, self.execute, self.inference, self.without)
+        return policies.learned(self.folder, self.device, self.execute, self.inference, self.without, self.goal is not None)
 
     def environment(self, **other: Any) -> Any:
         """A new environment for it; `other` replaces arguments of `envs.make`."""

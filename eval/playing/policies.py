@@ -90,14 +90,15 @@ class Blind:
         return None
 
 
-def learned(checkpoint: str, device: str, execute: int | None = None, inference: str = "auto", without: str | None = None) -> Learned:
-    """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says; `without`: a stream that is taken away.
+def learned(checkpoint: str, device: str, execute: int | None = None, inference: str = "auto", without: str | None = None, towards: bool = False) -> Learned:
+    """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says; `without`: a stream that is taken away;
+    `towards`: it is an inverse model, which needs a goal (eval.playing.goals).
 
     Raises BadInput for a bad one.
     """
     from policy.agent import Agent
 
-    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute, inference=inference, without=without))
+    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute, inference=inference, without=without, towards=towards))
 
 
 def scripted(policy: str, task: str, action_dim: int, expert: str | None = None) -> RolloutPolicy:

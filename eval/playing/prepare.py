@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.playing.goal_pictures import FILMED, digest_of
 from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
 from policy.ablation import check_without
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from policy.storage.stored import Stored
 
 DEFAULT_ENCODER = "pixelwise"
+INVERSE = "inverse"  # a policy's folder of the model that was learnt with it (policy.training.planning)
 UNKNOWN = "unknown"  # the version of demonstrations that were matched to no task (envs.demos.formats.foreign)
 
 
@@ -46,6 +48,8 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
 
     name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER, settings.version)
     stored = verify(name)
+    if settings.goal is not None and stored.policy.change == "past" and (own := stored.folder / INVERSE).is_dir():
+        name, stored = f"{name}/{INVERSE}", verify(own)  # that under its planner, which the goal stands in for
     config = stored.policy
     training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
@@ -84,7 +88,8 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         multiplied_from=training.get("multiplied_from"),
         corrections=training.get("corrections"),
         streams=_streams(training),
-        actions_from=training.get("actions_from"),
+        actions_from=_actions_from(stored.config["task"], training),
+        goal=settings.goal,
         task_version=None if "version" in allow else version,
         trained_on=hashes,
         rendering=settings.rendering or rendering,
@@ -95,6 +100,11 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         **_version(settings, training | {"task": settings.task}),
         **_motion(settings, name, training),
     )
+
+
+def _actions_from(task: str, training: Mapping[str, Any]) -> str | None:
+    """Whose actions a policy with a planner, or an inverse model, learnt from."""
+    return f"{count} of {task}" if (count := training.get("demonstrations")) else training.get("actions_from")
 
 
 def _version(settings: Settings, trained: Mapping[str, Any]) -> dict[str, Any]:
@@ -167,7 +177,9 @@ def _streams(training: Mapping[str, Any]) -> str | None:
 def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> None:
     """Raises BadInput where what was asked for and what the checkpoint was made for differ."""
     made_for = list((stored.config.get("training") or {}).get("tasks") or [stored.config["task"]])
-    if settings.task not in made_for:
+    if (settings.goal is None) is (config.change == "future"):
+        raise BadInput(f"checkpoint={name}: {_wrong_goal(settings)}")
+    if settings.goal is None and settings.task not in made_for:  # a change is a change in every task
         raise BadInput(f"checkpoint={name}: made for task={' or '.join(made_for)}, not task={settings.task}")
     if settings.encoder not in (None, config.encoder):
         raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
@@ -177,6 +189,12 @@ def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> No
     check_pace(config.history, config.latency, settings.execute or config.execute)
     if settings.size not in (None, config.size):
         raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
+
+
+def _wrong_goal(settings: Settings) -> str:
+    if settings.goal is None:
+        return "an inverse model, which cannot act by itself; add goal=picture, or train a planner over it (docs/planner.md)"
+    return f"a policy that knows what it wants, which goal={settings.goal} is not for; give an inverse model (docs/planner.md)"
 
 
 def _check_starts(settings: Settings, name: str, training: Mapping[str, Any]) -> None:
@@ -203,6 +221,7 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [told] if (told := told_version(player.version, player.split)) else []
     parts += [f"{key.replace('_', '')}{value}" for key in ("latency", "action_latency") if (value := getattr(settings, key)) is not None]
     parts += [f"said-{player.said}"] if player.said is not None else []
+    parts += [f"goal-{path_name(player.goal)}"] if player.goal is not None else []
     parts += [f"without-{player.without}"] if player.without is not None else []
     parts += [path_name("_".join(map(str, (player.motion, *(f"{value:g}" for value in player.speed or ())))))] if player.motion is not None else []
     parts += ["still"] if settings.motion == "still" else []
@@ -216,8 +235,10 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin")
+    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin", "goal")
     named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
     named |= {"version": player.version, "split": player.split} if player.version else {}
+    if player.goal not in (None, *FILMED):
+        named |= {"goal": digest_of(str(player.goal))}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

@@ -49,6 +49,7 @@ class Settings:
     motion: PlayedMotion | None = None
     speed: Annotated[tuple[CmPerS, ...], Length(2, 2)] | None = None
     said: Said | None = None
+    goal: InputPath | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
@@ -65,6 +66,8 @@ class Settings:
             check_deaf(self.policy, self.version or 0)
         if self.policy != "learned" and self.checkpoint is not None:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
+        if self.goal is not None:
+            self._check_goal()
         if self.policy != "learned" and self.without is not None:
             raise BadInput(f"without={self.without}: policy={self.policy} has no streams; leave it out or use policy=learned")
         if self.policy != "learned" and self.said is not None:
@@ -82,3 +85,19 @@ class Settings:
             raise BadInput(f"inference={self.inference}: policy={self.policy} computes no answers; leave it out or use policy=learned")
         if self.inference.endswith(EXPORTED) and self.device not in ("auto", "cpu"):
             raise BadInput(f"device={self.device}: an exported file ({self.inference}) runs on the processor; leave device out")
+
+    def _check_goal(self) -> None:
+        from eval.playing.goal_pictures import FILMED, check_pictures
+
+        others = {"policy": (self.policy, "learned"), "latency": (self.latency, None), "action_latency": (self.action_latency, None)}
+        for name, (value, usual) in others.items():
+            if value not in (usual, 0):
+                raise BadInput(f"goal={self.goal}: is not for {name}={value}; leave one of them out")
+        if self.inference.endswith(EXPORTED):
+            raise BadInput(f"goal={self.goal}: is not for exported files; use inference=plain")
+        if self.goal in FILMED:
+            from envs.experts import check_expert
+
+            check_expert(self.task, self.expert)
+        else:
+            check_pictures(str(self.goal))

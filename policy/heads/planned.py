@@ -54,17 +54,19 @@ class Planned(Decoder):
         actions: Float[Tensor, "b k a"],
         mask: Bool[Tensor, "b k"],
         desired: Float[Tensor, "b z"] | None = None,
+        made: Float[Tensor, "b k a"] | None = None,
         recorded: Bool[Tensor, " b"] | None = None,
     ) -> Float[Tensor, ""]:
         """Without `desired`: how wrong the actions are that come of the code. With it, the codes of what then happened: of planning, too.
 
-        recorded: which samples' `actions` were recorded, from which `act` goes on learning; those of the others are what an inverse model tells.
+        recorded: of which samples an action was recorded; `made` are those that were carried out, from which `act` goes on learning. The `actions` of the
+        others are what an inverse model tells.
         """
         code, own = self.code(features), features[:, self.dim :]
         if desired is None:
             return self._acting(code, own, actions, mask)
         loss = self.act.loss(torch.cat([code, own], dim=-1), actions, mask) + PLAN * (code - desired).square().mean()
-        return loss if recorded is None else loss + self._acting(desired, own, actions, mask & recorded[:, None])
+        return loss if made is None or recorded is None else loss + self._acting(desired, own, made, mask & recorded[:, None])
 
     def _acting(self, code: Tensor, own: Tensor, actions: Tensor, mask: Tensor) -> Float[Tensor, ""]:
         near = code + NOISE * torch.randn_like(code)

@@ -66,11 +66,11 @@ def token_cache(
     batch: int = 16,
     device: str = "cpu",
     precision: str = "fp32",
-    later: Int[np.ndarray, " t"] | None = None,
+    later: Int[np.ndarray, "r t"] | None = None,
 ) -> TokenCache:
     """Opens the cache of these streams, demos and shifts under `root`, computing it first, in `precision`, if it is not there. Copy 0 is not shifted.
 
-    later: the row of each sample's later frame, for tokens of what will change (change=future); None: those of what has (change=past).
+    later: the row of each copy's later frame, for tokens of what will change (change=future); None: those of what has (change=past).
 
     A whole one is used as it is, also where nothing can be written. Raises BadInput where one is to be written and cannot, OSError if the disk is full.
     """
@@ -117,7 +117,7 @@ def _fill(
         for copy in range(shifts):
             for start in range(0, samples, batch):
                 rows = np.arange(start, min(start + batch, samples))
-                first, second = (demos.previous[rows], rows) if later is None else (rows, later[rows])
+                first, second = (demos.previous[rows], rows) if later is None else (rows, later[copy, rows])
                 pair = np.concatenate([demos.frames[first], demos.frames[second]], axis=1)  # (b, 2c, h, w, 3)
                 moved = picture_tensor(shifted(pair, table[copy, rows], reach), device)
                 prev, curr = moved[:, :cameras].flatten(0, 1), moved[:, cameras:].flatten(0, 1)

@@ -52,9 +52,21 @@ class Demos:
         """The number of the demonstration that each sample is of; a mirror image has that of its original."""
         return np.unique(self.first, return_inverse=True)[1] // (2 if self.mirrored else 1)
 
+    def executed(self) -> Float[np.ndarray, "t k a"]:
+        """As `chunks`, but the actions that were carried out, noise included: those that made what then changed."""
+        return self.sent[np.minimum(np.arange(len(self))[:, None] + np.arange(self.chunks.shape[1]), self.last[:, None])]
+
     def ahead(self, steps: int) -> Int[np.ndarray, " t"]:
         """The row `steps` later in the same episode, or its last one."""
         return np.minimum(np.arange(len(self)) + steps, self.last)
+
+    def later(self, steps: int, copies: int, far: float) -> Int[np.ndarray, "r t"]:
+        """For each of several copies of the samples, `ahead`; in a share `far` of them, but not in copy 0, any later row of the same episode."""
+        rng, now = np.random.default_rng([copies, len(self)]), np.arange(len(self))
+        table = np.tile(self.ahead(steps), (copies, 1))
+        chosen, drawn = rng.random(table.shape) < far, rng.integers(now, self.last + 1, table.shape)
+        chosen[0] = False
+        return np.where(chosen, drawn, table)
 
     @property
     def said(self) -> str:

@@ -34,7 +34,7 @@ from policy.training.device import autocast, choose_device, use_processor
 from policy.training.planning import Planning, before, of_inverse, onto
 from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
-from policy.training.settings import Settings
+from policy.training.settings import FAR, Settings
 from policy.transforms import Affine
 from whatwhere.disk import check_writable
 from whatwhere.errors import Failed
@@ -46,7 +46,7 @@ STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version", "inverse")
 # settings that earlier versions had no choice of: their runs go on
 UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}
-UNSAID |= {"change": "past", "actions": "all", "ahead": None}
+UNSAID |= {"change": "past", "actions": "all", "ahead": None, "far": FAR}
 WORD_DIM = 64  # numbers of a word for languages that read sentences
 
 
@@ -73,6 +73,9 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         inverse = _inverse(settings, demos, held_out, device)
         torch.manual_seed(settings.seed)
         policy = build(_config(settings, demos, stream_config, inverse), streams).to(device)
+        if settings.change == "future":  # what made a change is what was carried out
+            demos, held_out = (of if of is None else dataclasses.replace(of, chunks=of.executed()) for of in (demos, held_out))
+            assert demos is not None
         dim = demos.chunks.shape[-1]
         proprio = Affine.of(demos.own) if inverse is None else inverse.normalisation["proprio"]
         actions = Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
@@ -82,7 +85,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
             cache = None
             if cached:
                 assert policy.streams is not None
-                later = of.ahead(by.config.ahead) if by.config.change == "future" else None
+                later = of.later(by.config.ahead, shifts, settings.far) if by.config.change == "future" else None
                 where = settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px
                 cache = token_cache(*where, seed=0, device=str(device), precision=settings.precision, later=later)
             return Samples(settings, of, proprio, actions, by, cache, device)
@@ -92,7 +95,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         if inverse is not None:
             onto(policy, inverse.policy, frozen=settings.actions == "none")
             seen = samples(demos, settings.shifts if settings.inverse is None else 1, inverse.policy)  # tokens that the inverse model had, where it learnt here
-            learning.plan(Planning.of(seen.changes(inverse.policy), settings.actions, demos.episode))
+            learning.plan(Planning.of(seen.changes(inverse.policy), demos, settings.actions))
         seconds = _train(settings, policy, learning, unseen, steps, device, out)
         told = {} if unseen is None else _told(unseen, policy, demos)
         save_pretrained(

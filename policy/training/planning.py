@@ -6,7 +6,6 @@ import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -24,21 +23,24 @@ INVERSE = "inverse"  # the folder, in a planner's own, of the inverse model that
 
 @dataclass(frozen=True)
 class Planning:
-    """Of each sample: the code of the change that followed, the inverse model's actions, and whether the true ones are known."""
+    """Of each sample: the code of the change that followed, the inverse model's actions, those that were carried out, and whether these are known."""
 
     desired: Float[Tensor, "t z"]
     actions: Float[Tensor, "t k a"]
+    made: Float[Tensor, "t k a"]
     recorded: Bool[Tensor, " t"]
 
     @staticmethod
-    def of(codes: tuple[Tensor, Tensor], known: int | str, episode: np.ndarray) -> Planning:
-        """`known`: all, none, or of how many demonstrations the actions are known. `episode`: the number of each sample's own."""
-        most = {"all": len(episode), "none": 0}.get(known, known) if isinstance(known, str) else known
-        return Planning(*codes, torch.from_numpy(episode < most).to(codes[0].device))
+    def of(codes: tuple[Tensor, Tensor], demos: Demos, known: int | str) -> Planning:
+        """`known`: all, none, or of how many demonstrations the actions are known."""
+        most = {"all": len(demos), "none": 0}.get(known, 0) if isinstance(known, str) else known
+        made, recorded = (torch.from_numpy(array).to(codes[0].device) for array in (demos.executed(), demos.episode < most))
+        return Planning(*codes, made, recorded)
 
     def beside(self, rows: Tensor) -> dict[str, Any]:
         """What `Planned.loss` is told of a batch beside features and actions."""
-        return {"desired": self.desired[rows], "recorded": self.recorded[rows] if bool(self.recorded.any()) else None}
+        beside = {"desired": self.desired[rows]}
+        return beside | {"made": self.made[rows], "recorded": self.recorded[rows]} if bool(self.recorded.any()) else beside
 
 
 def before(settings: Settings) -> Settings:

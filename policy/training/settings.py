@@ -34,9 +34,10 @@ from policy.options import (
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
-from whatwhere.kinds import Count, InputPath, Length, OneOf, OutputFolder, Range, Seed
+from whatwhere.kinds import Count, InputPath, Length, OneOf, OutputFolder, Range, Seed, Share
 from whatwhere.options import options
 
+FAR = 0.25  # share of an inverse model's shifted samples whose later frame may be any of the rest of the episode
 MOST_TASKS = 10  # of one policy
 
 
@@ -87,6 +88,7 @@ class Settings:
     inverse: InputPath | None = None
     actions: Annotated[int, Range(1, 1_000_000)] | Annotated[str, OneOf("all", "none")] = "all"
     ahead: Annotated[int, Range(1, 1000)] | None = None
+    far: Share = FAR
 
     def __post_init__(self) -> None:
         check_late(self.history, self.latency, self.action_latency, self.execute)
@@ -99,8 +101,8 @@ class Settings:
 
     def _check_planned(self) -> None:
         """What only heads with a planner know, and what they do not know."""
-        given = {"change": self.change, "inverse": self.inverse, "actions": self.actions, "ahead": self.ahead}
-        unusual = [name for name, value in given.items() if value not in ("past", None, "all")]
+        given = {"change": self.change, "inverse": self.inverse, "actions": self.actions, "ahead": self.ahead, "far": self.far}
+        unusual = [name for name, value in given.items() if value not in ("past", None, "all", FAR)]
         if self.head not in WITH_PLANNER:
             if unusual:
                 raise BadInput(f"{unusual[0]}={given[unusual[0]]}: head={self.head} has no planner; leave it out or use head={WITH_PLANNER[0]}")

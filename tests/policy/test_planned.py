@@ -86,7 +86,10 @@ def test_tokens_of_the_future_are_those_of_its_pictures(demos: Path, tmp_path: P
     later = data.ahead(4)
     assert later.tolist() == [4, 5, 5, 5, 5, 5, *(6 + t for t in (4, 5, 6, 7, 8, 8, 8, 8, 8)), *(15 + t for t in (4, 5, 6, 6, 6, 6, 6))]
     rows = np.array([0, 3, 8, 20])
-    cached = token_cache(tmp_path, policy.streams, "s", data, 2, 2, seed=0, later=later).tokens(np.zeros(4, int), rows)
+    table = data.later(4, 2, far=0.5)
+    assert table[0].tolist() == later.tolist() and (table[1] >= np.arange(len(data))).all() and (table[1] <= data.last).all()
+    assert 0 < (table[1] != later).mean() < 0.6 and (data.later(4, 2, far=0.0) == later).all()
+    cached = token_cache(tmp_path, policy.streams, "s", data, 2, 2, seed=0, later=table).tokens(np.zeros(4, int), rows)
     frames = torch.from_numpy(np.stack([data.frames[rows], data.frames[later[rows]]], axis=2))
     seen: Any = policy.look(frames)
     for name in ("m_cls", "m_patches", "p_cls", "p_patches"):
@@ -175,6 +178,7 @@ def test_another_inverse_model_is_another_run(demos: Path, play: Path, inverse: 
         ({"unfreeze": "true"}, "unfreeze=true: head=planned cannot do that"),
         ({"streams_used": "m"}, "streams_used=m: head=planned cannot do that"),
         ({"ahead": 0}, "ahead=0"),
+        ({"head": "binary", "far": 0.5}, "far=0.5: head=binary has no planner"),
         ({"change": "future", "join": "film", "language": "recurrent"}, "join=film: an inverse model"),
     ],
 )
@@ -198,5 +202,24 @@ def test_an_inverse_model_that_does_not_fit_is_one_line(demos: Path, inverse: Pa
 
 def test_policies_of_other_heads_say_nothing_new(demos: Path, tmp_path: Path) -> None:
     out = finetune(settings(demos, tmp_path / "out", encoder="cnn_avg"))
-    assert not {"change", "inverse", "actions", "ahead"} & set(json.loads((out / "training.json").read_text()))
+    assert not {"change", "inverse", "actions", "ahead", "far"} & set(json.loads((out / "training.json").read_text()))
     assert "ahead" not in json.loads((out / "config.json").read_text())["policy"] and "ahead" not in PolicyConfig().to_dict()
+
+
+def test_an_inverse_model_learns_what_was_carried_out(tmp_path: Path) -> None:
+    """Not what the teacher wished instead: that did not make the change."""
+    for i in range(2):
+        one = episode(8, i)
+        one.executed_actions = np.roll(one.actions, 1, axis=0) * 0.5
+        write_episode(tmp_path / f"demos/episode_{i}.hdf5", one)
+    data = load_demos(tmp_path / "demos", 2, 3)
+    assert np.array_equal(data.executed()[9], data.sent[9:12]) and np.array_equal(data.executed()[7], data.sent[[7, 7, 7]])
+    assert not np.allclose(data.executed(), data.chunks)
+    one = finetune(settings(tmp_path / "demos", tmp_path / "one", num_demos=2, **FUTURE))
+    for i in range(2):
+        other = episode(8, i)
+        other.executed_actions, other.actions = np.roll(other.actions, 1, axis=0) * 0.5, np.zeros_like(other.actions)
+        write_episode(tmp_path / f"others/episode_{i}.hdf5", other)
+    two = finetune(settings(tmp_path / "others", tmp_path / "two", num_demos=2, **FUTURE))
+    mine, theirs = weights(one), weights(two)
+    assert all(value.equal(theirs[name]) for name, value in mine.items())
