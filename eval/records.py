@@ -49,6 +49,12 @@ class Episode(TypedDict):
     trained_motion: NotRequired[Text | None]
     actions_from: NotRequired[Text | None]
     goal: NotRequired[Text | None]
+    fault: NotRequired[Text | None]
+    fallback: NotRequired[Name | None]
+    fallback_step: NotRequired[Index | None]
+    fallback_why: NotRequired[Text | None]
+    fallback_did: NotRequired[Name | None]
+    fallback_end: NotRequired[bool | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -90,6 +96,9 @@ class About(TypedDict, total=False):
     trained_motion: Text | None
     actions_from: Text | None
     goal: Text | None
+    fault: Text | None
+    fallback: Name | None
+    fallbacks: dict[str, Index] | None
     execute: Index | None
     inference: Name | None
     seed: Index | None

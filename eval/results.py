@@ -9,6 +9,7 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
+from eval.fallbacks import fallbacks, told
 from eval.score import Row, score
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput, Failed
@@ -23,7 +24,7 @@ ROW_KEYS = (
 )  # fmt: skip
 SELDOM = (
     "split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "said", "motion", "speed", "trained_motion",
-    "actions_from", "goal",
+    "actions_from", "goal", "fault", "fallback",
 )  # fmt: skip
 # rows have those that apply, and results those of SELDOM
 CONDITIONS = ("head", "language", "join", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)
@@ -70,6 +71,7 @@ def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
     head = {key: value for key, value in head.items() if value is not None or key not in SELDOM}
     ways = sorted({row["inference"] for row in rows if row.get("inference")})
     head |= {"inference": ", ".join(ways)} if ways else {}  # earlier versions had one way, plain
+    head |= {"fallbacks": fell} if (fell := fallbacks(rows)) else {}
     tail = {key: about.get(key) for key in ("versions", "command")}
     return {**head, **score(rows), **tail}
 
@@ -124,6 +126,8 @@ def table(results: dict[str, Any]) -> str:
         lines.append(("stalled ≥ 1 s", f"in {_percent(results['freeze_rate'])} of episodes"))
     if results["failures"]:
         lines.append(("ended early", ", ".join(f"{reason} {count}" for reason, count in results["failures"].items())))
+    if results.get("fallbacks"):
+        lines.append(("fallback", told(results["fallbacks"])))
     width = min(shutil.get_terminal_size((120, 24)).columns, 160)
     return "\n".join(f"  {name:<18}{text}"[:width] for name, text in lines)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from policy.ablation import STREAMS, check_without
 from policy.export.record import verified
+from policy.fallback.watch import Watch
 from policy.history import OwnHistory
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
@@ -46,6 +47,8 @@ class Agent:
     needs nothing more on this processor.
     `towards`: it is an inverse model, and acts towards the pictures that `goal` holds when it is asked.
     `without`: m or p: a stream that is taken away, to see what it is worth; of it the policy gets what it says of equal frames, or of a grey picture.
+    `fallback`: what to do when a camera fails or an instruction says nothing (policy.fallback): hold still, go on with the other_camera, or none: nothing is
+    watched. `watch.now` says what happened at the last query. `training`: what a checkpoint says of its training, which has the words that were learnt.
     """
 
     def __init__(
@@ -57,6 +60,8 @@ class Agent:
         inference: str | os.PathLike[str] = "plain",
         without: str | None = None,
         towards: bool = False,
+        fallback: str = "none",
+        training: Mapping[str, Any] | None = None,
     ) -> None:
         execute = policy.config.execute if execute is None else execute
         if isinstance(execute, bool) or not isinstance(execute, int | np.integer) or not 1 <= execute <= policy.config.chunk:
@@ -77,7 +82,8 @@ class Agent:
         self.inference, self._ask = answering(inference, self.policy, self.normalisation)
         self.checkpoint: checkpoint.Checkpoint | None = None
         self._own = OwnHistory(self.config, self.execute)
-        self.known: set[str] = set()  # words that it learnt from or has named as strange; empty: not known
+        self.known = set(trained_on(training or {}))  # words that it learnt from or has named as strange; empty: not known
+        self.watch = Watch(fallback, self.config, self.normalisation["proprio"], training or {})
         self.reset()
 
     @staticmethod
@@ -89,15 +95,15 @@ class Agent:
         inference: str | os.PathLike[str] = "auto",
         without: str | None = None,
         towards: bool = False,
+        fallback: str = "none",
     ) -> Agent:
         """By name or folder (policy.storage.checkpoint.load). `device`: auto, cpu or cuda, as text or as torch's own. Raises BadInput."""
         checkpoint.verify(name_or_folder)
         loaded = checkpoint.load(name_or_folder, choose_device(device))
         if str(inference).endswith(EXPORTED):
             verified(str(inference), loaded.sha256)
-        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference, without, towards)
+        agent = Agent(loaded.policy, loaded.normalisation, execute, ensemble, inference, without, towards, fallback, loaded.config.get("training"))
         agent.checkpoint = loaded
-        agent.known = set(trained_on(loaded.config.get("training") or {}))
         return agent
 
     def reset(self, seed: int | Sequence[int] = 0) -> None:
@@ -110,18 +116,25 @@ class Agent:
         self._chunks: list[NDArray[np.float32]] = []  # what is left of earlier chunks, from the present step on, oldest first
         self._last: Prediction | None = None
         self._own.restart()
+        self.watch.restart()
 
     def act(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The next `execute` actions, (execute, a) in [-1, 1], for one observation:
 
         frames uint8 (c, 2, h, w, 3), the newest frame that has arrived and the one `frame_gap` control steps before it; proprio float32 (s,), of now;
         instruction str. What a policy for late pictures is told of the robot since (policy.history), the agent remembers by itself.
-        Raises BadInput if the observation is not what the policy was trained on.
+        With a fallback, frames may lack a camera: by name, or None. Raises BadInput if the observation is not what the policy was trained on.
         """
-        self._asked = self.inputs(obs)
-        self._last = self._answer()
+        obs = self.watch.look(obs)
+        inputs = self.inputs(obs)
+        if self.watch.now is not None and self.watch.now.did == "hold":
+            self._last, self._chunks, actions = None, [], self.watch.hold(self.execute)
+        else:
+            self._asked = inputs
+            self._last = self._answer()
+            actions = np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
         self._queries += 1
-        actions = np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
+        self.watch.went(actions)
         self._own.add(np.asarray(obs["proprio"], np.float32), actions)
         return actions
 

@@ -30,6 +30,7 @@ MOST = {  # of what a file may ask for, so that none asks for hours or for all m
 # settings that files of earlier versions do not have, and later ones only where they were chosen
 ADDED = (
     "language", "join", "vocabulary", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used", "ahead",
+    "camera_dropout",
 )  # fmt: skip
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
@@ -84,6 +85,7 @@ class PolicyConfig:
     keypoints: int = 32  # a camera
     head_parameters: int = 600_000  # of reader and head; the head's hidden width is chosen for them, so that tables compare what is of one size
     m_dropout: float = 0.0  # share of training samples that see no change
+    camera_dropout: float = 0.0  # share of training samples in which one camera's picture is black
     proprio_dropout: float = 0.0  # share of proprio's numbers that training hides, each by itself
     frozen_streams: bool = True
     latency: int = 0  # control steps by which the pictures it was trained for are late
@@ -117,9 +119,11 @@ class PolicyConfig:
             _within(name, getattr(self, name), most)
         if self.execute > self.chunk:
             raise BadInput(f"execute={self.execute}: must be 1 to {self.chunk}, the policy's chunk")
-        for name in ("m_dropout", "proprio_dropout"):
+        for name in ("m_dropout", "camera_dropout", "proprio_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadInput(f"{name}={getattr(self, name)}: must be at least 0 and less than 1")
+        if self.camera_dropout and len(self.cameras) < 2:
+            raise BadInput(f"camera_dropout={self.camera_dropout}: hides one of several cameras; there is one")
         self._check_binary()
         check_late(self.history, self.latency, self.action_latency, self.execute)
         self._check_language()

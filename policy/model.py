@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from policy.ablation import unseen
 from policy.channels import pair_channels
 from policy.config import PolicyConfig
+from policy.dark import darkened, drawn_dark
 from policy.encoders import ENCODERS
 from policy.heads import HEADS
 from policy.heads.decoder import Decoder, count
@@ -50,6 +51,7 @@ class Policy(nn.Module):
             self.streams.requires_grad_(False)
         self.unseen = unseen(config.streams_used)  # streams of which it gets what they say of nothing: of equal frames, or of a grey picture
         self._known: dict[str, tuple[Any, tuple[Tensor, Tensor]]] = {}
+        self._black: tuple[Any, StreamTokens] | None = None
         self.train()
 
     def forward(
@@ -79,6 +81,8 @@ class Policy(nn.Module):
 
     def look(self, frames: Shaped[Tensor, "b c 2 h w 3"]) -> StreamTokens | Channels:
         """What the encoder gets to see of the pictures, (b, c, …)."""
+        if (dark := self._dark(len(frames), frames.device)) is not None:
+            frames = frames * ~dark[:, :, None, None, None, None]
         channels = pair_channels(frames, self.config.change)  # m (b, c, 4, h, w), p (b, c, 5, h, w)
         kept = self._kept(len(frames), frames.device)
         if kept is not None:
@@ -99,6 +103,8 @@ class Policy(nn.Module):
         """As `look`, from cached stream tokens: m_cls, p_cls (b, c, d), m_patches, p_patches (b, c, n, d), any float type."""
         kept = self._kept(len(tokens.m_cls), tokens.m_cls.device)
         tokens = tokens.map(lambda x: x.float())
+        if (dark := self._dark(len(tokens.m_cls), tokens.m_cls.device)) is not None:
+            tokens = darkened(tokens, dark, self.of_black())
         tokens = tokens if kept is None else self._without_change(tokens, kept)
         return self._hidden(tokens) if self.unseen else tokens
 
@@ -156,6 +162,20 @@ class Policy(nn.Module):
         if not (self.training and self.config.m_dropout) or self.config.streams_used != "both":  # one stream alone is never hidden
             return None
         return torch.rand(b, device=device) >= self.config.m_dropout
+
+    def _dark(self, b: int, device: torch.device) -> Bool[Tensor, "b c"] | None:
+        """Which cameras' pictures are black, at most one a sample; None for none: camera dropout is for training."""
+        return drawn_dark(b, len(self.config.cameras), self.config.camera_dropout, device) if self.training and self.config.camera_dropout else None
+
+    def of_black(self) -> StreamTokens:
+        """What the streams say of a black picture that does not change, (1, 1, …); of frozen streams it is computed once."""
+        assert self.streams is not None
+        device = next(self.streams.parameters()).device
+        way = (device, torch.is_autocast_enabled(device.type))
+        if self._black is None or self._black[0] != way or not self.config.frozen_streams:
+            black = torch.zeros(1, 1, 2, self.config.size, self.config.size, 3, device=device)
+            self._black = way, self.see(pair_channels(black)).map(Tensor.detach)
+        return self._black[1]
 
     def _without_change(self, tokens: StreamTokens, kept: Tensor) -> StreamTokens:
         """A dropped sample gets what the M stream says about two equal frames: a state that occurs, unlike zeros."""

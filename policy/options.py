@@ -6,6 +6,7 @@ from typing import Annotated
 
 from policy.ablation import STREAMS, USED
 from policy.encoders import ENCODERS
+from policy.fallback import FALLBACKS
 from policy.fusion import FUSIONS
 from policy.heads import HEADS
 from policy.inference import EXPORTED, INFERENCES, check_inference
@@ -32,6 +33,7 @@ WeightDecay = Annotated[float, Range(0, 1)]
 Dropout = Annotated[float, Range(0, 1, below=True)]
 HeldOutShare = Annotated[float, Range(0, 1, above=True, below=True)]
 StreamsUsed = Annotated[str, OneOf(USED)]
+Fallback = Annotated[str, OneOf(FALLBACKS)]
 Without = Annotated[str, OneOf(STREAMS)]
 Latency = Annotated[int, Range(0, LONGEST)]  # control steps
 History = Annotated[tuple[Annotated[str, OneOf(PARTS)], ...], Length(0, len(PARTS))]

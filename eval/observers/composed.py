@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import ImageDraw
 
 from eval.observers import Observer, picture
 from eval.observers.influence import draw_influence
+from policy.fallback.detect import received
 
 LAST_FRAME_S = 1.0  # how long films hold the end
 
@@ -30,11 +31,13 @@ class Composed(Observer):
         self.steps = 0
         self.influence: list[tuple[int, dict[str, float]]] = []
         self.instruction = obs["instruction"]
-        self.side = picture.panel(obs["frames"], env.cameras)
+        self.fallen: Any = None
+        self.side = picture.panel(_seen(env, obs), env.cameras)
         self._draw(env, info)
 
     def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
-        self.side = picture.panel(obs["frames"], env.cameras, policy.attention())
+        self.side = picture.panel(_seen(env, obs), env.cameras, policy.attention())
+        self.fallen = policy.fallen() if hasattr(policy, "fallen") else None
         if self.shows_influence and (told := policy.influence()) is not None:
             self.influence.append((self.steps, told))
 
@@ -59,7 +62,25 @@ class Composed(Observer):
         self.take(self._compose(("success", True) if info["success"] else ("running", None)))
 
     def _compose(self, outcome: tuple[str, bool | None]) -> np.ndarray:
-        inset = partial(draw_influence, told=self.influence, horizon=self.horizon) if self.shows_influence else None
         return picture.compose(
-            self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome, inset
+            self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome, self._insets
         )
+
+    def _insets(self, draw: Any) -> None:
+        if self.shows_influence:
+            draw_influence(draw, self.influence, self.horizon)
+        if self.fallen is not None:
+            _draw_fallback(draw, self.fallen)
+
+
+def _seen(env: Any, obs: dict[str, Any]) -> np.ndarray:
+    """The pictures of an observation; black where one is missing or broken."""
+    return received(obs["frames"], env.cameras, env.size)[0]
+
+
+def _draw_fallback(draw: ImageDraw.ImageDraw, fallen: Any) -> None:
+    """`fallen`: policy.fallback.watch.Fallen."""
+    text = f"fallback since step {fallen.step}: {fallen.did.replace('_', ' ')} · {fallen.why}"
+    left, top, right, bottom = draw.textbbox((8, 60), text, font=picture.font(15))
+    draw.rectangle((left - 5, top - 3, min(right, 630) + 5, bottom + 4), fill=picture.GROUND)
+    draw.text((8, 60), text, picture.RED, picture.font(15))

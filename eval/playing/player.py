@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from eval.observers import Observer
+from eval.observers.fallback import FallbackObserver
 from eval.observers.freeze import FreezeObserver
 from eval.playing import policies
+from eval.playing.faults import Faulty, parsed
 from eval.playing.said import Said
 from eval.results import CONDITIONS, ROW_KEYS
 from eval.rollout import rollout
@@ -73,6 +75,8 @@ class Player:
     first: int = 0
     expert: str | None = None  # module:Class
     trajectories: bool = False
+    fallback: str | None = None  # what it does when a camera fails, if anything
+    fault: str | None = None  # what is made to fail (eval.playing.faults)
     influence: bool = False  # whether videos show how much each stream moves the action
 
     @contextlib.contextmanager
@@ -102,7 +106,7 @@ class Player:
 
     def learned(self) -> policies.Learned:
         """The checkpoint's agent. Raises BadInput for a bad one."""
-        return policies.learned(self.folder, self.device, self.execute, self.inference, self.without, self.goal is not None)
+        return policies.learned(self.folder, self.device, self.execute, self.inference, self.without, self.goal is not None, self.fallback or "none")
 
     def environment(self, **other: Any) -> Any:
         """A new environment for it; `other` replaces arguments of `envs.make`."""
@@ -117,6 +121,7 @@ class Player:
     def _play(self, env: Any, policy: policies.RolloutPolicy) -> Callable[[int, Callable[..., None]], Row]:
         def play(episode: int, tell: Callable[..., None]) -> Row:
             observers: list[Observer] = [StartCheck(self.trained_on), Signs(tell), FreezeObserver()]
+            observers += [FallbackObserver()] if self.fallback else []
             if self.trajectories:
                 from eval.observers.trajectory import TrajectoryObserver
 
@@ -126,7 +131,8 @@ class Player:
 
                 observers.append(VideoObserver(self.out, self.title, "failures" if self.video == "failures" else "all", self.influence))
             inference = {"inference": policy.inference} if isinstance(policy, policies.Learned) else {}
-            return self.row(rollout(env, policy, self.seed, episode, observers) | inference)
+            played = Faulty(env, *parsed(self.fault)) if self.fault else env
+            return self.row(rollout(played, policy, self.seed, episode, observers) | inference)
 
         return play
 

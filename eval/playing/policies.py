@@ -44,6 +44,10 @@ class Learned:
     def attention(self) -> Any:
         return self.agent.attention()
 
+    def fallen(self) -> Any:
+        """What the last query fell back to, and why (policy.fallback.watch.Fallen); None if it did not."""
+        return self.agent.watch.now
+
     def influence(self) -> dict[str, float] | None:
         """How much each stream moves the last answer (policy.agent.Agent.influence)."""
         return self.agent.influence()
@@ -90,15 +94,18 @@ class Blind:
         return None
 
 
-def learned(checkpoint: str, device: str, execute: int | None = None, inference: str = "auto", without: str | None = None, towards: bool = False) -> Learned:
+def learned(
+    checkpoint: str, device: str, execute: int | None = None, inference: str = "auto", without: str | None = None, towards: bool = False, fallback: str = "none"
+) -> Learned:
     """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says; `without`: a stream that is taken away;
-    `towards`: it is an inverse model, which needs a goal (eval.playing.goals).
+    `towards`: it is an inverse model, which needs a goal (eval.playing.goals); `fallback`: as of `policy.agent.Agent`.
 
     Raises BadInput for a bad one.
     """
     from policy.agent import Agent
 
-    return Learned(Agent.from_pretrained(checkpoint, device=device, execute=execute, inference=inference, without=without, towards=towards))
+    options: dict[str, Any] = {"execute": execute, "inference": inference, "without": without, "towards": towards, "fallback": fallback}
+    return Learned(Agent.from_pretrained(checkpoint, device=device, **options))
 
 
 def scripted(policy: str, task: str, action_dim: int, expert: str | None = None) -> RolloutPolicy:

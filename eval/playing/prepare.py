@@ -9,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.playing.faults import OF_CAMERAS
+from eval.playing.faults import told as told_fault
 from eval.playing.goal_pictures import FILMED, digest_of
 from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
 from policy.ablation import check_without
+from policy.fallback import check_fallback
 from policy.late import check_pace
-from whatwhere.errors import BadInput, about
+from whatwhere.errors import BadInput, about, choose
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
 
@@ -68,7 +71,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     if TRAINING_START not in allow:
         hashes = frozenset(training.get("start_hashes", ()))
         _check_starts(settings, name, training)
-    common |= _late(settings, name, config)
+    common |= _late(settings, name, config) | _failing(settings, name, config)
     return Player(
         **common,
         device=settings.device,
@@ -126,6 +129,18 @@ def _late(settings: Settings, name: str, config: Any) -> dict[str, Any]:
         print(f"note: {name} was trained for {said}; here it meets {', '.join(f'{key}={value}' for key, value in played.items())}", flush=True)
     told = {"trained_for": None if played == trained else said, "history": " ".join(config.history) or None}
     return {key: value or None for key, value in played.items()} | told
+
+
+def _failing(settings: Settings, name: str, config: Any) -> dict[str, Any]:
+    """What is made to fail, and what the policy does about it. Raises BadInput for a camera that it has not, and for what it did not learn."""
+    check_fallback(settings.fallback, config.camera_dropout, name)
+    if settings.fault_camera is not None:
+        choose("fault_camera", settings.fault_camera, config.cameras)
+    camera = (settings.fault_camera or config.cameras[0]) if settings.fault in OF_CAMERAS else None
+    return {
+        "fallback": None if settings.fallback == "none" else settings.fallback,
+        "fault": None if settings.fault is None else told_fault(settings.fault, settings.fault_from, camera),
+    }
 
 
 def _motion(settings: Settings, name: str | None, training: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +239,7 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [f"goal-{path_name(player.goal)}"] if player.goal is not None else []
     parts += [f"without-{player.without}"] if player.without is not None else []
     parts += [path_name("_".join(map(str, (player.motion, *(f"{value:g}" for value in player.speed or ())))))] if player.motion is not None else []
+    parts += [path_name(told.replace(" ", "-")) for told in (player.fault, player.fallback) if told is not None]
     parts += ["still"] if settings.motion == "still" else []
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
@@ -235,7 +251,7 @@ def default_out(settings: Settings, player: Player) -> str:
 def identity(settings: Settings, player: Player) -> dict[str, Any]:
     """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
     keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin", "goal")
+    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin", "goal", "fault", "fallback")
     named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
     named |= {"version": player.version, "split": player.split} if player.version else {}
     if player.goal not in (None, *FILMED):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Said, Split, Task, Version
+from eval.playing.faults import FAULTS, OF_CAMERAS, REFUSED
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
-from policy.options import ChunkLength, Device, Encoder, Inference, Without
+from policy.options import ChunkLength, Device, Encoder, Fallback, Inference, Without
 from whatwhere.errors import BadInput
-from whatwhere.kinds import InputPath, Length, OneOf, OutputFolder, Processes, Range, Seed
+from whatwhere.kinds import InputPath, Length, OneOf, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.options import options
 
 ALLOWED = ("rendering", "version", TRAINING_START)
@@ -50,6 +51,10 @@ class Settings:
     speed: Annotated[tuple[CmPerS, ...], Length(2, 2)] | None = None
     said: Said | None = None
     goal: InputPath | None = None
+    fallback: Fallback = "none"
+    fault: Annotated[str, OneOf(FAULTS)] | None = None
+    fault_from: Annotated[int, Range(0, 1_000_000)] = 10
+    fault_camera: Annotated[str, Text("a camera's name", 200)] | None = None
 
     def __post_init__(self) -> None:
         if self.policy == "expert":
@@ -72,6 +77,13 @@ class Settings:
             raise BadInput(f"without={self.without}: policy={self.policy} has no streams; leave it out or use policy=learned")
         if self.policy != "learned" and self.said is not None:
             raise BadInput(f"said={self.said}: policy={self.policy} hears nothing; leave it out or use policy=learned")
+        if self.policy != "learned" and (self.fallback != "none" or self.fault is not None):
+            name = "fault" if self.fault is not None else "fallback"
+            raise BadInput(f"{name}={getattr(self, name)}: policy={self.policy} looks at no pictures; leave it out or use policy=learned")
+        if self.fault_camera is not None and self.fault not in OF_CAMERAS:
+            raise BadInput(f"fault_camera={self.fault_camera}: no camera is made to fail; add fault= one of {', '.join(OF_CAMERAS)}, or leave it out")
+        if self.fault in REFUSED and self.fallback == "none":
+            raise BadInput(f"fault={self.fault}: a policy without a fallback refuses such pictures; add fallback=hold")
         if self.influence and (self.policy != "learned" or self.video == 0):
             raise BadInput("influence=true: is shown in videos of learned policies; needs policy=learned and video=1 or more")
         for name in ("without", "influence") if self.inference.endswith(EXPORTED) else ():

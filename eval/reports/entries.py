@@ -57,7 +57,8 @@ class Entry:
     @property
     def group(self) -> tuple[Any, ...]:
         """What entries that are tested against each other have in common: task, number of demonstrations, of how many those were made, and how it is played."""
-        texts, numbers = ("split", "perturbation", "without", "said"), ("num_demos", "multiplied_from", "corrections", "latency", "action_latency")
+        texts = ("split", "perturbation", "without", "said", "fault", "fallback")
+        numbers = ("num_demos", "multiplied_from", "corrections", "latency", "action_latency")
         told = *(str(self.results.get(name) or "") for name in texts), moves(self.results)
         return self.task, *told, *(self.results.get(name) or 0 for name in numbers)
 

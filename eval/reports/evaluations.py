@@ -76,6 +76,7 @@ LEGEND = {
     "latency": "control steps by which pictures (and actions) are late",
     "said": "what the policy was told instead of the instruction: blank (nothing), other (another thing of the scene, which then counts)",
     "without": "the stream that was taken away at evaluation: m (what changed), p (what is where)",
+    "fault": "what was made to fail, and from which control step on (docs/fallbacks.md)",
     "history": "what the policy is told of the robot since its pictures were taken",
     "goal": "what an inverse model was to bring about: a picture of the end, or a film of the way (docs/planner.md)",
     "actions from": "whose recorded actions the inverse model under a planner learnt from (docs/planner.md)",

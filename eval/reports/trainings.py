@@ -45,7 +45,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
 def _place(record: dict[str, Any]) -> tuple[Any, ...]:
     """Where a recipe stands in the table."""
     numbers = [record[name] or 0 for name in ("latency", "action_latency", "num_demos", "multiplied_from", "corrections")]
-    texts = [record[name] or "" for name in ("split", "perturbation", "without", "said")]
+    texts = [record[name] or "" for name in ("split", "perturbation", "without", "said", "fault", "fallback")]
     return record["task"], *texts, moves(record), *numbers, -record["success"], record["policy"], record["streams"] or ""
 
 
@@ -107,6 +107,8 @@ WHAT: dict[str, Any] = {  # what a line of either table is about
     "latency": lambda r: _late(r),
     "without": lambda r: r["without"] or "",
     "said": lambda r: r["said"] or "",
+    "fault": lambda r: r["fault"] or "",
+    "fallback": lambda r: r["fallback"] or "",
     "moves by itself": moves,
     "demos": demos,
     "policy": lambda r: r["policy"],

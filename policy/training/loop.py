@@ -46,7 +46,7 @@ STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version", "inverse")
 # settings that earlier versions had no choice of: their runs go on
 UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}
-UNSAID |= {"change": "past", "actions": "all", "ahead": None, "far": FAR}
+UNSAID |= {"change": "past", "actions": "all", "ahead": None, "far": FAR, "camera_dropout": 0.0}
 WORD_DIM = 64  # numbers of a word for languages that read sentences
 
 
@@ -324,6 +324,7 @@ def _config(settings: Settings, demos: Demos, streams: StreamsConfig, inverse: C
         history=settings.history,
         m_dropout=settings.m_dropout if settings.streams_used == "both" else 0.0,
         streams_used=settings.streams_used,
+        camera_dropout=settings.camera_dropout,
         proprio_dropout=settings.proprio_dropout,
         frozen_streams=not settings.unfreeze,
         streams=streams,

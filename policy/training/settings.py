@@ -89,6 +89,7 @@ class Settings:
     actions: Annotated[int, Range(1, 1_000_000)] | Annotated[str, OneOf("all", "none")] = "all"
     ahead: Annotated[int, Range(1, 1000)] | None = None
     far: Share = FAR
+    camera_dropout: Dropout = 0.0
 
     def __post_init__(self) -> None:
         check_late(self.history, self.latency, self.action_latency, self.execute)
@@ -145,4 +146,5 @@ class Settings:
     @property
     def _late(self) -> str:
         named = {"latency": self.latency, "actions": self.action_latency, "history": "-".join(self.history), "only": self.streams_used.replace("both", "")}
+        named |= {"dark": f"{self.camera_dropout:g}" if self.camera_dropout else ""}
         return "".join(f"_{name}{value}" for name, value in named.items() if value)
