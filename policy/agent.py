@@ -19,6 +19,7 @@ from policy.history import OwnHistory
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
 from policy.language.strange import note, strange, trained_on
+from policy.memory.recollection import Recollection
 from policy.model import Policy
 from policy.noise import drawn
 from policy.shapes import Prediction
@@ -82,6 +83,7 @@ class Agent:
         self.inference, self._ask = answering(inference, self.policy, self.normalisation)
         self.checkpoint: checkpoint.Checkpoint | None = None
         self._own = OwnHistory(self.config, self.execute)
+        self._memory = Recollection(self.config.memory, self.config.frame_gap, self.execute)
         self.known = set(trained_on(training or {}))  # words that it learnt from or has named as strange; empty: not known
         self.watch = Watch(fallback, self.config, self.normalisation["proprio"], training or {})
         self.reset()
@@ -116,6 +118,7 @@ class Agent:
         self._chunks: list[NDArray[np.float32]] = []  # what is left of earlier chunks, from the present step on, oldest first
         self._last: Prediction | None = None
         self._own.restart()
+        self._memory.restart()
         self.watch.restart()
 
     def act(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
@@ -130,10 +133,11 @@ class Agent:
         if self.watch.now is not None and self.watch.now.did == "hold":
             self._last, self._chunks, actions = None, [], self.watch.hold(self.execute)
         else:
-            self._asked = inputs
+            self._asked, self._past = inputs, self._memory.past()
             self._last = self._answer()
             actions = np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
         self._queries += 1
+        self._memory.add(None if self._last is None else self._last.features)
         self.watch.went(actions)
         self._own.add(np.asarray(obs["proprio"], np.float32), actions)
         return actions
@@ -161,9 +165,9 @@ class Agent:
     def _answer(self, *without: str) -> Prediction:
         """To what was asked last, without these streams."""
         hidden = {*without, self.without} - {None}
-        if not hidden:
+        if not hidden and self._past is None:
             return self._ask(*self._asked)
-        with self.policy.without(*hidden):  # type: ignore[arg-type]
+        with self.policy.without(*hidden), self.policy.remembering(self._past):  # type: ignore[arg-type]
             return self._ask(*self._asked)
 
     def influence(self) -> dict[str, float] | None:

@@ -15,6 +15,7 @@ from policy.heads import EARLIER_NAMES, HEADS
 from policy.joins import JOINS, UNNAMED_JOIN
 from policy.language import LANGUAGES, UNNAMED_LANGUAGE, WITH_VOCABULARY
 from policy.late import check_late, sizes
+from policy.memory import check_memory
 from whatwhere.errors import BadInput, choose, shown
 
 AHEAD = 8  # control steps
@@ -30,7 +31,7 @@ MOST = {  # of what a file may ask for, so that none asks for hours or for all m
 # settings that files of earlier versions do not have, and later ones only where they were chosen
 ADDED = (
     "language", "join", "vocabulary", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used", "ahead",
-    "camera_dropout",
+    "camera_dropout", "memory",
 )  # fmt: skip
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
@@ -85,6 +86,7 @@ class PolicyConfig:
     keypoints: int = 32  # a camera
     head_parameters: int = 600_000  # of reader and head; the head's hidden width is chosen for them, so that tables compare what is of one size
     m_dropout: float = 0.0  # share of training samples that see no change
+    memory: int = 0  # moments, frame_gap control steps apart, whose features it remembers, the present one among them (policy.memory); 0: none
     camera_dropout: float = 0.0  # share of training samples in which one camera's picture is black
     proprio_dropout: float = 0.0  # share of proprio's numbers that training hides, each by itself
     frozen_streams: bool = True
@@ -125,6 +127,7 @@ class PolicyConfig:
         if self.camera_dropout and len(self.cameras) < 2:
             raise BadInput(f"camera_dropout={self.camera_dropout}: hides one of several cameras; there is one")
         self._check_binary()
+        check_memory(self.memory, self.frame_gap, self.execute, self.head)
         check_late(self.history, self.latency, self.action_latency, self.execute)
         self._check_language()
         if self.uses_streams and self.size % self.streams.patch:

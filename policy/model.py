@@ -29,6 +29,7 @@ from policy.heads.reader import WIDTH, Reader
 from policy.joins import JOINS
 from policy.joins.join import Join, Sizes
 from policy.language import LANGUAGES
+from policy.memory.recurrent import Recurrent
 from policy.shapes import Channels, Prediction, Reading, StreamTokens, Words
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput, about
@@ -46,6 +47,8 @@ class Policy(nn.Module):
         self.language = named("language", config.language, LANGUAGES)(config)
         self.joins = nn.ModuleList(joins)
         self.reader = reader
+        self.memory = Recurrent(reader.dim) if config.memory else None
+        self.past: Tensor | None = None  # features of earlier moments (b, n, f), while it is asked (`remembering`)
         self.head = head
         if self.streams is not None and config.frozen_streams:
             self.streams.requires_grad_(False)
@@ -117,6 +120,15 @@ class Policy(nn.Module):
         finally:
             self.unseen = before
 
+    @contextlib.contextmanager
+    def remembering(self, past: Float[Tensor, "b n f"] | None) -> Iterator[None]:
+        """For so long these are the features of earlier moments, oldest first; None: the present ones, as when an episode begins."""
+        self.past = past
+        try:
+            yield
+        finally:
+            self.past = None
+
     def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor | Words, moved: Tensor | None = None) -> Reading:
         """What was seen, (b, c, …) → the features that the head decodes."""
         words = self.words(task)
@@ -144,7 +156,12 @@ class Policy(nn.Module):
         if self.head.noise and noise is None:
             raise BadInput(f"noise: missing; head={self.config.head} needs {self.head.noise} standard normal numbers for each answer")
         reading = self.read(seen, proprio, task, moved)
-        return Prediction(self.head(reading.features, noise), reading.keypoints, reading.attention)
+        if self.memory is None:
+            return Prediction(self.head(reading.features, noise), reading.keypoints, reading.attention)
+        now = reading.features[:, None]  # (b, 1, f)
+        past = now.expand(-1, self.config.memory - 1, -1) if self.past is None else self.past
+        features = self.memory(torch.cat([past, now], dim=1))
+        return Prediction(self.head(features, noise), reading.keypoints, reading.attention, reading.features)
 
     def forward_tokens(
         self,

@@ -96,11 +96,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A chunk of actions, and where the reader looked, as in `Reading`."""
+    """A chunk of actions, and where the reader looked, as in `Reading`; `features`: what it then saw, for policies that remember."""
 
     actions: Float[Tensor, "b k a"]
     keypoints: Float[Tensor, "b c q 2"] | None = None
     attention: Float[Tensor, "b c q n"] | None = None
+    features: Float[Tensor, "b f"] | None = None
 
 
 def cell_centres(grid: tuple[int, int]) -> Float[Tensor, "n 2"]:

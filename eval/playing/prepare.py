@@ -17,6 +17,7 @@ from eval.playing.settings import Settings
 from policy.ablation import check_without
 from policy.fallback import check_fallback
 from policy.late import check_pace
+from policy.memory import check_memory
 from whatwhere.errors import BadInput, about, choose
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
@@ -202,6 +203,7 @@ def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> No
         raise BadInput(f"execute={settings.execute}: must be 1 to {config.chunk}, the chunk that {name} predicts")
     check_without(config.streams_used, settings.without, name)
     check_pace(config.history, config.latency, settings.execute or config.execute)
+    check_memory(config.memory, config.frame_gap, settings.execute or config.execute)
     if settings.size not in (None, config.size):
         raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
 

@@ -53,6 +53,8 @@ def main(settings: Settings) -> None:
     if missing := [name for name in kind.needs if importlib.util.find_spec(name) is None]:
         raise BadInput(f"to={settings.to}: needs {', '.join(missing)}, not installed here; run: pip install 'whatwhere[{settings.to}]'")
     stored = verify(settings.checkpoint)
+    if stored.policy.memory:
+        raise BadInput(f"checkpoint={settings.checkpoint}: remembers (memory={stored.policy.memory}), which an exported file cannot; it runs in Python alone")
     path = place(settings, stored, kind.suffix)
     check_writable("out", path.parent)
     demos = _demos(settings, stored)

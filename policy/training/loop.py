@@ -20,6 +20,7 @@ from policy.config import AHEAD, PolicyConfig, StreamsConfig
 from policy.heads import WITH_BINARY, WITH_PLANNER
 from policy.language import PACKAGE, UNNAMED_LANGUAGE, WITH_VOCABULARY
 from policy.language.vocabulary import vocabulary_of
+from policy.memory.windows import windows
 from policy.model import Policy, build, build_streams
 from policy.noise import drawn
 from policy.shapes import Channels, StreamTokens
@@ -46,7 +47,7 @@ STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version", "inverse")
 # settings that earlier versions had no choice of: their runs go on
 UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}
-UNSAID |= {"change": "past", "actions": "all", "ahead": None, "far": FAR, "camera_dropout": 0.0}
+UNSAID |= {"change": "past", "actions": "all", "ahead": None, "far": FAR, "camera_dropout": 0.0, "memory": 0}
 WORD_DIM = 64  # numbers of a word for languages that read sentences
 
 
@@ -127,12 +128,17 @@ class Samples:
         """What the head learns from, and the sample numbers of this step's batch."""
         rng = np.random.default_rng([self.settings.seed, step])
         rows = rng.integers(0, len(self.demos), self.settings.batch)
-        if self.cache is not None:
-            seen, moved = self._from_cache(policy, rows, rng.integers(0, self.cache.shifts, len(rows)))
-        else:
-            reach = self.settings.shift_px
-            seen, moved = self._from_pictures(policy, rows, rng.integers(-reach, reach + 1, (len(rows), 2)))
-        return policy.read(seen, self.proprio[rows], self._task(rows), moved).features, torch.from_numpy(rows)
+        reach = self.settings.shift_px
+        shifts = rng.integers(-reach, reach + 1, (len(rows), 2)) if self.cache is None else rng.integers(0, self.cache.shifts, len(rows))
+        return self._read(policy, rows, shifts), torch.from_numpy(rows)
+
+    def _read(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> Float[Tensor, "b f"]:
+        """The features that the head decodes, of shifted copies; a policy that remembers reads the moments before as well."""
+        see, n = self._from_pictures if self.cache is None else self._from_cache, policy.config.memory
+        of = windows(rows, self.demos.first, n, policy.config.frame_gap).ravel() if n else rows
+        seen, moved = see(policy, of, np.repeat(shifts, n, axis=0) if n else shifts)
+        features = policy.read(seen, self.proprio[of], self._task(of), moved).features
+        return features if policy.memory is None else policy.memory(features.unflatten(0, (len(rows), n)))
 
     def plan(self, planning: Planning) -> None:
         """From now on it is learnt what should change, too; where no action is known, that of the inverse model stands in."""
@@ -167,9 +173,10 @@ class Samples:
         for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
             noise = np.array([drawn([], int(row), policy.head.noise) for row in rows]) if policy.head.noise else None
             with autocast(self.device, self.settings.precision):
-                seen, moved = self._still(policy, rows)
+                still = np.zeros((len(rows), 2), np.int64)
+                features = self._read(policy, rows, still if self.cache is None else still[:, 0])
                 given = None if noise is None else torch.from_numpy(noise).to(self.device)
-                told.append(policy.decide(seen, self.proprio[rows], self._task(rows), moved, given).actions[:, 0].float())
+                told.append(policy.head(features, given)[:, 0].float())
         policy.train(training)
         return self.actions.unnormalise(torch.cat(told).cpu().numpy())
 
@@ -325,6 +332,7 @@ def _config(settings: Settings, demos: Demos, streams: StreamsConfig, inverse: C
         m_dropout=settings.m_dropout if settings.streams_used == "both" else 0.0,
         streams_used=settings.streams_used,
         camera_dropout=settings.camera_dropout,
+        memory=settings.memory,
         proprio_dropout=settings.proprio_dropout,
         frozen_streams=not settings.unfreeze,
         streams=streams,

@@ -10,6 +10,7 @@ from policy.heads import WITH_PLANNER
 from policy.joins import UNNAMED_JOIN
 from policy.language import UNNAMED_LANGUAGE
 from policy.late import check_late
+from policy.memory import LONGEST
 from policy.options import (
     Batch,
     ChunkLength,
@@ -90,6 +91,7 @@ class Settings:
     ahead: Annotated[int, Range(1, 1000)] | None = None
     far: Share = FAR
     camera_dropout: Dropout = 0.0
+    memory: Annotated[int, Range(0, LONGEST)] = 0
 
     def __post_init__(self) -> None:
         check_late(self.history, self.latency, self.action_latency, self.execute)
@@ -146,5 +148,5 @@ class Settings:
     @property
     def _late(self) -> str:
         named = {"latency": self.latency, "actions": self.action_latency, "history": "-".join(self.history), "only": self.streams_used.replace("both", "")}
-        named |= {"dark": f"{self.camera_dropout:g}" if self.camera_dropout else ""}
+        named |= {"dark": f"{self.camera_dropout:g}" if self.camera_dropout else "", "memory": self.memory}
         return "".join(f"_{name}{value}" for name, value in named.items() if value)

@@ -216,12 +216,13 @@ def test_held_out_demonstrations_are_measured_and_teach_nothing(demos: Path, tmp
     assert "held_out_error" not in checkpoint.load(plain).config["training"]
 
 
-def test_an_interrupted_run_ends_with_the_same_weights(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = finetune(settings(demos, tmp_path / "whole", m_dropout=0.5))
+@pytest.mark.parametrize("changes", [{"m_dropout": 0.5}, {"memory": 3, "camera_dropout": 0.3}], ids=["plain", "memory"])
+def test_an_interrupted_run_ends_with_the_same_weights(changes: dict[str, Any], demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = finetune(settings(demos, tmp_path / "whole", **changes))
     with interrupted(monkeypatch):
-        finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
+        finetune(settings(demos, tmp_path / "broken", **changes))
     assert not (tmp_path / "broken" / "config.json").exists()
-    again = finetune(settings(demos, tmp_path / "broken", m_dropout=0.5))
+    again = finetune(settings(demos, tmp_path / "broken", **changes))
     assert (whole / "model.safetensors").read_bytes() == (again / "model.safetensors").read_bytes()
 
 
