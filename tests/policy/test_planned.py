@@ -16,6 +16,8 @@ from policy.config import PolicyConfig
 from policy.finetune import main as finetune
 from policy.heads.planned import CODE, Planned
 from policy.model import build
+from policy.probing.desired_change import measure
+from policy.probing.desired_settings import Settings as Desired
 from policy.storage import checkpoint
 from policy.training import loop as training
 from policy.training.cache import token_cache
@@ -23,6 +25,7 @@ from policy.training.dataset import load_demos
 from tests.policy.small import config, inputs
 from tests.policy.test_finetune import episode, settings
 from whatwhere.errors import BadInput
+from whatwhere.settings import parse
 
 
 @pytest.fixture(scope="module")
@@ -223,3 +226,22 @@ def test_an_inverse_model_learns_what_was_carried_out(tmp_path: Path) -> None:
     two = finetune(settings(tmp_path / "others", tmp_path / "two", num_demos=2, **FUTURE))
     mine, theirs = weights(one), weights(two)
     assert all(value.equal(theirs[name]) for name, value in mine.items())
+
+
+def test_desired_and_real_change_are_compared(demos: Path, inverse: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = finetune(settings(demos, tmp_path / "policy", **PLANNER, num_demos=2, ahead=4))
+    (found,) = measure(wanted(f"checkpoint={out}", f"demos={demos}", "held_out=1", f"out={tmp_path / 'desired'}"))
+    assert json.loads((tmp_path / "desired/desired.json").read_text())["desired"] == [found]
+    assert found["ahead"] == 4 and found["samples"] == 7 and list(found["cosine"]) == ["planner", "no change", "mean change"]
+    assert all(-1 <= value < 0.999999 for value in found["cosine"].values()) and all(value > 0 for value in found["action_error"].values())
+    assert "4 steps ahead" in capsys.readouterr().out
+    with pytest.raises(BadInput, match="ahead=8, but this policy needs 4"):
+        measure(wanted(f"checkpoint={out}", f"demos={demos}", f"inverse={inverse}", f"out={tmp_path / 'desired'}"))
+    with pytest.raises(BadInput, match="has no planner; needs a policy of head=planned"):
+        measure(wanted(f"checkpoint={inverse}", f"demos={demos}", f"out={tmp_path / 'desired'}"))
+    with pytest.raises(BadInput, match="demos: missing"):
+        wanted(f"checkpoint={out}")
+
+
+def wanted(*words: str) -> Desired:
+    return parse("policy.conf", "desired", Desired, list(words))
