@@ -26,6 +26,7 @@ from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
 from eval.results import RESULTS, read_about
+from policy.heads import WITH_PLANNER
 from policy.options import Without
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -41,6 +42,7 @@ from whatwhere.settings import parse
 _running: set[subprocess.Popen[str]] = set()
 _starting = threading.Lock()  # held while a command is started and noted in `_running`, so that none slips past the end
 _ending = threading.Event()  # no further command is started
+GOAL = "goal"  # of a method, one or several: what `eval.run` is told with an inverse model (docs/planner.md)
 CORRECTIONS = "corrections"  # of a method: true or false; all else of it is asked of training
 COLLECTED = ("motion", "speed")  # what of a condition is asked of demonstrations; all else of it is asked of training
 ENDING_S = 20  # after which a command that was told to end is killed
@@ -56,6 +58,7 @@ class Cell:
     num_demos: int
     train_seed: int
     condition: str = ""  # one of Plan.conditions
+    goals: tuple[str | None, ...] = (None,)  # what is to be brought about, at evaluation
     corrected: bool = False  # trained a second time, with as many corrections of the first policy as there are demonstrations
 
     @property
@@ -77,6 +80,7 @@ class Plan:
     version: Version = 0  # of the tasks
     splits: Annotated[tuple[Split | None, ...], Length(1, 3)] = (None,)  # of version 1, at evaluation; trained is on train
     baseline: Annotated[str, Text("an encoder", 200)] | None = None
+    inverses: Annotated[dict[str, dict[str, Any]], Length(0, 100)] | None = None  # name: {task, num_demos, …} of models that methods name as their `inverse`
     conditions: Annotated[dict[str, dict[str, Any] | None], Length(0, 100)] | None = (
         None  # name: what moves (COLLECTED), and what is late (options of policy.finetune)
     )
@@ -108,6 +112,8 @@ class Settings:
             check_version(task, self.study.version, split)
         for condition, task in product(self.study.conditions or {}, self.study.tasks):
             parse("envs.conf", "collect", Collect, self.collect(task, condition)[3:])
+        for words in self.inverses():
+            parse("policy.conf", "finetune", Finetune, words[3:])
         for cell in self.cells():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
 
@@ -122,7 +128,10 @@ class Settings:
             corrected = chosen.pop(CORRECTIONS, False)
             if not isinstance(corrected, bool):
                 raise BadInput(f"study.methods.{method}.{CORRECTIONS}={shown(corrected)}: must be true or false")
-            yield Cell(task, method, chosen, num_demos, train_seed, condition, corrected)
+            goal = chosen.pop(GOAL, None)
+            if (name := chosen.get("inverse")) in (study.inverses or {}):
+                chosen["inverse"] = self.inverse(name)
+            yield Cell(task, method, chosen, num_demos, train_seed, condition, tuple(goal) if isinstance(goal, list | tuple) else (goal,), corrected)
 
     @property
     def conditions(self) -> dict[str, dict[str, Any]]:
@@ -149,7 +158,24 @@ class Settings:
     def collections(self) -> list[list[str]]:
         """The commands that collect what is learnt from, each once."""
         commands = [self.collect(task, condition) for condition, task in product(self.conditions, self.study.tasks)]
+        for given in (self.study.inverses or {}).values():
+            commands += [_python("envs.demos.collect", task=task, n=given["num_demos"], seed=0, out=self.folder(task)) for task in _tasks(given)]
         return [command for number, command in enumerate(commands) if command not in commands[:number]]
+
+    def inverse(self, name: str) -> str:
+        """The folder of a model that several policies are learnt over."""
+        return f"{self.out}/inverses/{path_name(name)}"
+
+    def inverses(self) -> list[list[str]]:
+        """The commands that train them."""
+        commands = []
+        for name, given in (self.study.inverses or {}).items():
+            if not {"task", "num_demos"} <= set(given):
+                raise BadInput(f"study.inverses.{name}: needs task and num_demos, and options of policy.finetune beside them")
+            tasks = _tasks(given)
+            chosen = {"head": WITH_PLANNER[0], "change": "future"} | given | {"task": tasks, "demos": [self.folder(task) for task in tasks]}
+            commands.append(_python("policy.finetune", **chosen, out=self.inverse(name)))
+        return commands
 
     def train(self, cell: Cell, is_first: bool = False) -> list[str]:
         """`is_first`: the policy that is corrected."""
@@ -172,12 +198,12 @@ class Settings:
     def plays(self, cell: Cell) -> list[dict[str, str]]:
         """What is said to `eval.run` beside the policy, for each evaluation. A stream that a policy never sees is not taken away from it."""
         whole = cell.options.get("streams_used") in (None, "both")
-        choices = product(self.study.perturbations, self.study.without if whole else (None,), self.study.said, self.study.splits)
-        found = [{"perturbation": one, "without": other, "said": said, "split": split} for one, other, said, split in choices]
+        choices = product(self.study.perturbations, self.study.without if whole else (None,), self.study.said, self.study.splits, cell.goals)
+        found = [{"perturbation": one, "without": other, "said": said, "split": split, "goal": goal} for one, other, said, split, goal in choices]
         return [{key: value for key, value in play.items() if value is not None} for play in found]
 
     def rows(self, cell: Cell, play: Mapping[str, str]) -> Path:
-        words = [cell.name + self._which, *(f"{key}-{value}" if key in ("without", "said") else value for key, value in play.items())]
+        words = [cell.name + self._which, *(f"{key}-{value}" if key in ("without", "said", "goal") else value for key, value in play.items())]
         return Path(self.out) / "rows" / "_".join(words)
 
     def evaluate(self, cell: Cell, play: Mapping[str, str]) -> list[str]:
@@ -199,7 +225,7 @@ class Settings:
 def main(settings: Settings) -> None:
     cells = list(settings.cells())
     if settings.plan:
-        for command in settings.collections():
+        for command in (*settings.collections(), *settings.inverses()):
             print(_shell([command]))
         for cell in cells:
             print(_shell(settings.commands(cell)))
@@ -207,7 +233,7 @@ def main(settings: Settings) -> None:
     check_writable("out", settings.out)
     _ending.clear()
     with owned(Path(settings.out)):
-        for command in settings.collections():
+        for command in (*settings.collections(), *settings.inverses()):
             _run(command)
         failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
     folders = [settings.rows(cell, play) for cell in cells if settings.is_done(cell) for play in settings.plays(cell)]
@@ -217,6 +243,11 @@ def main(settings: Settings) -> None:
     if failed:
         print("\n".join(failed), file=sys.stderr)
         raise SystemExit(1)
+
+
+def _tasks(given: Mapping[str, Any]) -> list[str]:
+    """Of an inverse model: one or several."""
+    return [given["task"]] if isinstance(given["task"], str) else list(given["task"])
 
 
 def _carry_out(settings: Settings, todo: list[Cell], total: int) -> list[str]:

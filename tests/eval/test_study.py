@@ -43,11 +43,34 @@ def test_a_sweep_over_studies() -> None:
     assert len(trained) == 6 and all("encoder=avg_late steps=3" in line for line in trained)
 
 
-@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads", "change"])
+@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads", "change", "planned"])
 def test_every_study_is_whole(name: str) -> None:
     plan = settings(f"study={name}")
     names = [cell.name for cell in plan.cells()]
     assert len(set(names)) == len(names) >= 6
+
+
+def test_planners_over_a_model_of_other_actions() -> None:
+    """It is trained once, before them; goals are asked of an inverse model at evaluation."""
+    plan = settings("study=planned", "study.tasks=[pick_at_xy]", "out=here", "demos=there")
+    assert [shlex.join(words[1:]) for words in plan.collections()] == [
+        "-m envs.demos.collect task=pick_at_xy n=25 seed=0 out=there/pick_at_xy",
+        "-m envs.demos.collect task=stack_centered n=50 seed=0 out=there/stack_centered",
+    ]
+    (inverse,) = [shlex.join(words[1:]) for words in plan.inverses()]
+    assert inverse == (
+        "-m policy.finetune head=planned change=future 'task=[stack_centered]' num_demos=50 'demos=[there/stack_centered]' out=here/inverses/stack"
+    )
+    cells = {cell.method: cell for cell in plan.cells()}
+    assert {"inverse=here/inverses/stack", "actions=none"} < set(plan.train(cells["videos"])) and "actions=5" in plan.train(cells["videos_and_5"])
+    assert not any(word.startswith(("inverse=", "goal=")) for word in plan.train(cells["planned"]))
+    _, video, picture = plan.commands(cells["goals"])
+    assert "goal=video" in video and "goal=picture" in picture and video[-1] != picture[-1]
+    assert "change=future" in plan.train(cells["goals"]) and not any(word.startswith("goal=") for word in plan.train(cells["goals"]))
+    with pytest.raises(BadInput, match=r"study\.inverses\.stack: needs task and num_demos"):
+        settings("study=planned", "study.inverses={stack: {task: stack_centered}}")
+    with pytest.raises(BadInput, match="head=l1 has no planner"):
+        settings("study=planned", "study.inverses.stack.head=l1")
 
 
 def test_the_commands_of_a_cell() -> None:
