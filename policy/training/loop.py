@@ -75,8 +75,8 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         torch.manual_seed(settings.seed)
         policy = build(_config(settings, demos, stream_config, inverse), streams).to(device)
         if settings.change == "future":  # what made a change is what was carried out
-            demos, held_out = (of if of is None else dataclasses.replace(of, chunks=of.executed()) for of in (demos, held_out))
-            assert demos is not None
+            demos = dataclasses.replace(demos, chunks=demos.executed())
+            held_out = None if held_out is None else dataclasses.replace(held_out, chunks=held_out.executed())
         dim = demos.chunks.shape[-1]
         proprio = Affine.of(demos.own) if inverse is None else inverse.normalisation["proprio"]
         actions = Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
