@@ -17,7 +17,9 @@ from envs.experts.motion import is_untold, velocity
 HOVER_M = 0.07  # at most this far above the target's centre while moving over to it: open fingers pass above cubes
 FUNNEL_FREE_M, FUNNEL_SLOPE = 0.005, 3.0
 SLOW_M, SLOWLY = 0.030, 0.5  # so far above the place where it is grasped the hand goes down half as fast: time to get straight above it
-ABOVE_M = 0.006  # of the target's centre: where it is grasped; 1.1 cm below the centre fingers jam on the table and cannot close
+# Of the target's centre: where it is grasped. Policies begin to close up to 1 cm higher than the expert, and the cube ends 2 cm above its centre;
+# 1.1 cm below the centre fingers jam on the table and cannot close.
+ABOVE_M = 0.001
 NEAR_XY_M, NEAR_Z_M = 0.010, 0.006  # when to begin to close: wider than where the funnel leads, so that height decides
 KEEP_XY_M, KEEP_Z_M = 0.022, 0.020  # how far the target may be while closing goes on, and while it counts as held
 OPEN_WIDTH_M = 0.072  # wider: the fingers have not begun to close
