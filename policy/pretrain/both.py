@@ -46,6 +46,7 @@ class Both(Objective):
 
     def begin(self, step: int, steps: int, optimizer: torch.optim.Optimizer) -> None:
         self.dino.begin(step, steps, optimizer)
+        self.teaches_cls = self.dino.teaches_cls
 
     def end(self, engine: Engine) -> None:
         self.dino.end(engine)

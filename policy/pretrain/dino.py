@@ -75,7 +75,7 @@ class Dino(Objective):
         self.temperatures, self.temperature_warmup, self.student_temperature = teacher_temperature, temperature_warmup, student_temperature
         self.first_momentum, self.weight_decay_end, self.freeze, self.keep = momentum, weight_decay_end, freeze, keep
         self.patches, self.masked, self.mask = patches, masked if patches else 0.0, mask
-        self.temperature, self.momentum, self.alarmed = teacher_temperature[0], momentum, False  # of the step: `begin`
+        self.temperature, self.momentum, self.teaches_cls = teacher_temperature[0], momentum, False  # of the step: `begin`
         self.chosen: dict[str, Tensor] = {}
 
     @property
@@ -105,7 +105,7 @@ class Dino(Objective):
         share = step / max(1, steps)
         low, high = self.temperatures
         self.temperature = low + (high - low) * min(1.0, share / self.temperature_warmup if self.temperature_warmup else 1.0)
-        self.momentum, self.alarmed = cosine_schedule(step, steps, self.first_momentum, 1.0), share >= ALARM_AFTER
+        self.momentum, self.teaches_cls = cosine_schedule(step, steps, self.first_momentum, 1.0), share >= ALARM_AFTER
         for head in (self.student.cls_head, self.student.patch_head):
             if head is not None:
                 head.frozen = share < self.freeze
@@ -162,7 +162,7 @@ class Dino(Objective):
             self.chosen[name] = logits
 
     def wrong(self) -> list[str]:
-        if not self.alarmed:
+        if not self.teaches_cls:
             return []
         return [f"{name}: {line}" for name, logits in self.chosen.items() if (line := collapsed_choices(logits)) is not None]
 

@@ -27,6 +27,7 @@ class Objective(nn.Module):
     streams: TwoStreamEncoder
     fusion: PixelwiseFusion
     crops: MultiCrop | None = None
+    teaches_cls: bool = False  # so much and for so long that a CLS that says little has collapsed
 
     @property
     def kept(self) -> tuple[TwoStreamEncoder, PixelwiseFusion]:

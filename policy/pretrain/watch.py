@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from policy.pretrain.settings import Settings
 
 
+FEW = 16  # pictures: of fewer it cannot be told how many dimensions CLS uses
+
+
 class Collapsed(SystemExit):
     """Training went wrong: one line on the terminal, exit code 1. The last saved state is left as it was."""
 
@@ -86,6 +89,6 @@ class Watch:
                     streams, fusion = objective.kept
                     tokens = streams(m_channels(now, later), p_channels(now))
                     fused = fusion(tokens)
-                    parts = {"P": tokens.p_patches, "fused": fused.placed} | ({} if objective.crops is None else {"CLS": fused.pooled})
+                    parts = {"P": tokens.p_patches, "fused": fused.placed} | ({"CLS": fused.pooled} if objective.teaches_cls and len(now) >= FEW else {})
                     wrong = [line for name, part in parts.items() if len(now) > 1 and (line := collapse(part, name)) is not None]
         return mean(every), wrong
