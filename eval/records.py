@@ -55,6 +55,7 @@ class Episode(TypedDict):
     fallback_why: NotRequired[Text | None]
     fallback_did: NotRequired[Name | None]
     fallback_end: NotRequired[bool | None]
+    shares: NotRequired[dict[str, Finite] | None]
     inference: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]

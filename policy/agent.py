@@ -23,6 +23,7 @@ from policy.memory.recollection import Recollection
 from policy.model import Policy
 from policy.noise import drawn
 from policy.shapes import Prediction
+from policy.shares import left_out, shares
 from policy.storage import checkpoint
 from policy.training.device import choose_device
 from policy.transforms import Affine
@@ -178,6 +179,19 @@ class Agent:
         seen = [stream for stream in STREAMS if stream not in self.policy.unseen | {self.without}]
         answers = {stream: self._answer(stream).actions[0, : self.execute] for stream in seen}
         return {stream: float((answer - self._last.actions[0, : self.execute]).abs().mean()) for stream, answer in answers.items()}
+
+    def shares(self) -> dict[str, float] | None:
+        """How much of its last answer comes from each camera, proprio and the instruction, by leaving each out (policy.shares). Each costs a query."""
+        if self._last is None:
+            return None
+        asked, now = self._asked, self._last.actions[0, : self.execute]
+        others = left_out(asked, self.config.cameras, self.normalisation["proprio"].shift, self.policy.language.code("").numpy())
+        differences = {}
+        for name, other in others.items():
+            self._asked = other
+            differences[name] = float((self._answer().actions[0, : self.execute] - now).abs().mean())
+        self._asked = asked
+        return shares(differences)
 
     def noise(self) -> NDArray[np.float32] | None:
         """What the next answer will draw from, (z,); None where the head draws nothing."""

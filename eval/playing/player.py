@@ -13,6 +13,7 @@ import numpy as np
 from eval.observers import Observer
 from eval.observers.fallback import FallbackObserver
 from eval.observers.freeze import FreezeObserver
+from eval.observers.shares import SharesObserver
 from eval.playing import policies
 from eval.playing.faults import Faulty, parsed
 from eval.playing.said import Said
@@ -122,6 +123,7 @@ class Player:
         def play(episode: int, tell: Callable[..., None]) -> Row:
             observers: list[Observer] = [StartCheck(self.trained_on), Signs(tell), FreezeObserver()]
             observers += [FallbackObserver()] if self.fallback else []
+            observers += [SharesObserver()] if self.influence and self.wants_video(episode) else []
             if self.trajectories:
                 from eval.observers.trajectory import TrajectoryObserver
 

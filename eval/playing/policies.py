@@ -48,6 +48,10 @@ class Learned:
         """What the last query fell back to, and why (policy.fallback.watch.Fallen); None if it did not."""
         return self.agent.watch.now
 
+    def shares(self) -> dict[str, float] | None:
+        """How much of the last answer comes from each thing it was given (policy.agent.Agent.shares)."""
+        return self.agent.shares()
+
     def influence(self) -> dict[str, float] | None:
         """How much each stream moves the last answer (policy.agent.Agent.influence)."""
         return self.agent.influence()
