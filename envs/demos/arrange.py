@@ -19,6 +19,7 @@ MOTIONS = ("still", "arm", "slide", "carry")  # what differs between the two fra
 SHARES = (0.3, 0.3, 0.2, 0.2)  # of `MOTIONS`
 HOVER_M = (0.89, 1.12)  # height of the gripper where it holds nothing: over every object, and in the picture
 BESIDE_M = 0.06  # how far outside the region it may be
+NEAR_SHARE, NEAR_M, ABOVE_M = 0.5, 0.035, (0.0, 0.15)  # version 1: how often the hand is about to grasp one of the things, and how far from its centre it is
 STEP_M = (0.01, 0.06)  # how far a thing moves between the two frames
 CLEAR_M = 0.055  # between the centres of objects after one moved: they do not go through each other
 TURN_RAD, TILT_RAD = 0.6, 0.15
@@ -58,13 +59,14 @@ class Stage:
         self.task.close()
 
     def scene(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """One scene, drawn again until the target can be seen: pictures and labels, see `envs.demos.scenes`."""
+        """One scene, drawn again until the target can be seen (version 1: by any camera): pictures and labels, see `envs.demos.scenes`."""
         self._look(rng)
         while True:
             motion, states = self.arrange(rng)
             self._see(states[0])
-            visible = np.array([self._visible(camera) for camera in self.cameras], np.int32)
-            if visible[0] >= LEAST_VISIBLE * self.size**2:
+            each = np.array([self.visible_of_each(camera) for camera in self.cameras], np.int32)  # (cameras, objects)
+            visible = each[:, 0]
+            if (visible.max() if self.version else visible[0]) >= LEAST_VISIBLE * self.size**2:
                 break
         pictures, objects, gripper = [], [], []
         for state in states:
@@ -74,7 +76,7 @@ class Stage:
             objects.append(self.data.xpos[self.bodies].astype(np.float32))
             gripper.append(self.data.site_xpos[self.site].astype(np.float32))
         return {
-            **(self._named(states) if self.version else {}),
+            **(self._named(states) | {"objects_visible": each} if self.version else {}),
             "frames": np.stack([pictures[0], pictures[-1]], axis=1),  # (cameras, 2, h, w, 3)
             "target_pos_world": np.stack(objects)[:, 0],
             "objects_pos_world": np.stack(objects)[:, : None if self.distractors else 1],
@@ -111,6 +113,8 @@ class Stage:
             hand, opening = before[0].copy(), self.task.cubes[0].half_size
         else:
             x, y, z = (rng.uniform(low, high) for low, high in (wider(REGION_X_M), wider(REGION_Y_M), HOVER_M))
+            if self.version and rng.random() < NEAR_SHARE:
+                x, y, z = before[rng.integers(len(before))][:3] + [*rng.uniform(-NEAR_M, NEAR_M, 2), rng.uniform(*ABOVE_M)]
             hand, opening = np.array([x, y, z, rng.uniform(-TURN_RAD, TURN_RAD)]), rng.uniform(0, 0.04)
         tilt = rng.uniform(-TILT_RAD, TILT_RAD, 2) * (name != "carry")
         after, hand_after = [pose.copy() for pose in before], hand.copy()
@@ -179,9 +183,10 @@ class Stage:
     def _drawn(self, body: int) -> list[int]:
         return [geom for geom in range(self.model.ngeom) if self.model.geom_bodyid[geom] == body and not self.model.geom_contype[geom]]
 
-    def _visible(self, camera: str) -> int:
+    def visible_of_each(self, camera: str) -> list[int]:
+        """Pixels of each object."""
         ids = self.renderer.draw(self.data, camera, self.size, self.size, segmentation=True)
-        return int(np.isin(ids, self._drawn(self.bodies[0])).sum())
+        return [int(np.isin(ids, self._drawn(body)).sum()) for body in self.bodies]
 
     def _see(self, qpos: np.ndarray) -> None:
         self.data.qpos[:] = qpos

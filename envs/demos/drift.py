@@ -22,7 +22,7 @@ class DriftStage(Stage):
         while True:
             moving, states = self.drift(rng)
             self._see(states[1])
-            visible = np.array([self._visible_of_each(camera) for camera in self.cameras], np.int32)  # (cameras, objects)
+            visible = np.array([self.visible_of_each(camera) for camera in self.cameras], np.int32)  # (cameras, objects)
             if visible[0].min() >= LEAST_VISIBLE * self.size**2:
                 break
         places = np.stack([self._places(camera) for camera in self.cameras])
@@ -58,11 +58,6 @@ class DriftStage(Stage):
         x, y, z = (rng.uniform(low, high) for low, high in (wider(REGION_X_M), wider(REGION_Y_M), HOVER_M))
         hand, opening, tilt = np.array([x, y, z, rng.uniform(-TURN_RAD, TURN_RAD)]), rng.uniform(0, 0.04), rng.uniform(-TILT_RAD, TILT_RAD, 2)
         return moving, [self._state(before, hand, tilt, opening), self._state(after, hand + self._step(rng, None), tilt, opening)]
-
-    def _visible_of_each(self, camera: str) -> list[int]:
-        """Pixels of each object."""
-        ids = self.renderer.draw(self.data, camera, self.size, self.size, segmentation=True)
-        return [int(np.isin(ids, self._drawn(body)).sum()) for body in self.bodies]
 
     def _places(self, camera: str) -> np.ndarray:
         """Where the centre of each object is in the picture: (objects, 2), x to the right and y down, from 0 to 1; nan behind the camera."""

@@ -13,7 +13,11 @@ Nothing is simulated: objects and arm are set to their places, twice, and render
     and in version 1 of the tasks, where four things of named colours and shapes lie:
       colours, shapes    (scenes, objects): numbers into the lists in index.json
       objects_pixel      (scenes, cameras, 2, objects, 2): column, row in the pictures, also of what is hidden or out of view
-    index.json    settings, cameras, motions: written last
+      objects_visible    (scenes, cameras, objects): pixels of each in the first frame; 0 where it is hidden or out of view
+    index.json    settings, cameras, motions; in version 1 also the words: names of colours and shapes, `phrases` for a thing, `sentences` of the tasks
+                  for training and `unseen_sentences`, with {a} for what is meant and {b} for what it is put beside or upon: written last
+
+In version 1 the hand is near one of the things in half of the scenes, as it is when it grasps, and the target is seen by one of the cameras at least.
 
 With `moving=true` the hand moves and one object drifts in each scene, at 0 to 12 cm/s for 0.2 s (`envs.demos.drift`), and the labels are for velocities:
 objects_pos_world and gripper_pos_world as above, motion: the number of the object that drifts, and of the later frame
@@ -36,6 +40,7 @@ import numpy as np
 
 from envs.catalogue import check_version
 from envs.demos.workers import workers
+from envs.language.grammar import words
 from envs.language.things import COLOURS, OBJECTS, SPLITS
 from envs.options import Pixels, Rendering, Split, Version
 from envs.seeds import PROBES
@@ -84,7 +89,8 @@ class Settings:
 
     def content(self, task: str) -> dict[str, Any]:
         names = ("scenes", "held_out", "seed", "distractors", "size", "rendering", *["moving"] * self.moving)
-        named = {"version": self.version, "split": self.split or SPLITS[0], "colours": list(COLOURS), "shapes": list(OBJECTS)} if self.version else {}
+        named = {"version": self.version, "split": self.split or SPLITS[0], "colours": list(COLOURS), "shapes": list(OBJECTS)}
+        named = named | words(TABLE_TASKS) if self.version else {}
         return (
             {"kind": "scenes", "task": task} | {name: getattr(self, name) for name in names} | named | {name: stamp()[name] for name in ("mujoco", "robosuite")}
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from typing import Any
 
 from envs.language.things import COLOURS, OBJECTS, PADS, Thing
 from whatwhere.errors import choose
@@ -30,6 +32,17 @@ UNSEEN: dict[str, tuple[str, ...]] = {
     "stack_centered": ("set the {a} down centrally upon the {b}", "the {a} belongs on the {b}", "build a tower with the {b} below and the {a} above"),
     "navigate_to": ("head for the {a}", "park on the {a}", "the {a} is where you should be"),
 }
+# How a thing is spoken of by itself, in captions.
+PHRASES = ("the {a}", "a {a}", "{a}")
+
+
+def words(tasks: Iterable[str]) -> dict[str, Any]:
+    """What captions are made of: phrases for a thing, and the sentences of each task, for training and held out."""
+    return {
+        "phrases": list(PHRASES),
+        "sentences": {task: list(TRAIN[task]) for task in tasks},
+        "unseen_sentences": {task: list(UNSEEN[task]) for task in tasks},
+    }
 
 
 def templates(task: str, split: str) -> tuple[str, ...]:

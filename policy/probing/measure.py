@@ -15,7 +15,7 @@ import torch
 
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import DEFINITION
-from policy.probing import action, contents, report, velocity, xy
+from policy.probing import action, contents, names, report, velocity, xy
 from policy.probing.quick import FIT, HELD_OUT
 from policy.probing.scenes import Scenes, index_of, read_scenes
 from policy.probing.settings import Settings
@@ -28,7 +28,7 @@ from policy.training.device import choose_device, use_processor
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, scratch, write_json
-from whatwhere.schema import Finite, Name, checked
+from whatwhere.schema import Count, Finite, Name, Share, checked
 
 FORMAT = 1  # of the cached figures: one more whenever a probe changes
 QUICK_WAYS, PAIRS_HELD_OUT = ("patches",), 1000
@@ -64,6 +64,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     drifts: list[dict[str, Any]] = []
     held: list[dict[str, Any]] = []
+    named: list[dict[str, Any]] = []
     texts, guesses = [], {}
     for task in settings.names:
         if index_of(Path(settings.scenes) / task).get("moving"):
@@ -71,10 +72,16 @@ def measure(settings: Settings) -> dict[str, Any]:
             texts.append(report.velocity_text(task, rows))
             print(texts[-1] + "\n", flush=True)
             continue
+        if has_names := "phrases" in index_of(Path(settings.scenes) / task):
+            named += (rows := _names(settings, task, sources, device))
+            texts.append(report.names_text(task, rows))
+            print(texts[-1] + "\n", flush=True)
+            if not settings.contents:
+                continue
         scenes = read_scenes(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
         place = _place(settings, task, sources, scenes)
         guesses[task] = xy.guess(scenes)
-        for source in sources:
+        for source in sources if not has_names else []:  # any of them may be the target
             rows = _cached(
                 settings,
                 f"{task} {source.name}",
@@ -83,8 +90,9 @@ def measure(settings: Settings) -> dict[str, Any]:
                 lambda folder, source=source, scenes=scenes: _xy(settings, source.features(scenes.frames, folder, device), scenes),
             )
             found += [place | {"source": source.name} | row for row in rows]
-        texts.append(report.xy_text(task, found, float(guesses[task]["median_cm"] or 0)))
-        print(texts[-1] + "\n", flush=True)
+        if not has_names:
+            texts.append(report.xy_text(task, found, float(guesses[task]["median_cm"] or 0)))
+            print(texts[-1] + "\n", flush=True)
         if settings.contents:
             held += (rows := _contents(settings, task, sources, scenes, device))
             texts.append(report.contents_text(task, rows, contents.guess(scenes)))
@@ -100,13 +108,13 @@ def measure(settings: Settings) -> dict[str, Any]:
         "mean_place": guesses,
         "mean_action": guess,
     }
-    tables = {"xy": found, "action": actions} | ({"velocity": drifts} if drifts else {}) | ({"contents": held} if held else {})
+    tables = {"xy": found, "action": actions} | {name: rows for name, rows in (("velocity", drifts), ("contents", held), ("names", named)) if rows}
     report.write(out, facts, "\n\n".join(texts), tables)
     print(out / "probe.json")
     return facts | tables
 
 
-def _place(settings: Settings, task: str, sources: list[Source], scenes: Scenes | velocity.Drifts) -> dict[str, Any]:
+def _place(settings: Settings, task: str, sources: list[Source], scenes: Scenes | velocity.Drifts | names.Things) -> dict[str, Any]:
     """What the records of a task have in common. Raises BadInput for pictures of another size than the streams'."""
     if any(source.streams is not None and source.streams.size != scenes.size for source in sources):
         raise BadInput(f"scenes={settings.scenes}: pictures of {scenes.size} px, and the streams are made for another size; draw scenes with its size=")
@@ -139,6 +147,22 @@ def _contents(settings: Settings, task: str, sources: list[Source], scenes: Scen
             ["contents", source.digest, scenes.digest, ways],
             Held,
             lambda folder, source=source: contents.contents_probe(source.features(scenes.frames, folder, device), scenes, ways),
+        )
+        found += [place | {"source": source.name} | row for row in rows]
+    return found
+
+
+def _names(settings: Settings, task: str, sources: list[Source], device: torch.device) -> list[dict[str, Any]]:
+    """The records of a task's scenes that were drawn with version=1, where each thing has a name."""
+    data = names.read_things(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
+    place, found = _place(settings, task, sources, data), []
+    for source in sources:
+        rows = _cached(
+            settings,
+            f"{task} {source.name}",
+            ["names", source.digest, data.digest, settings.seed],
+            Told,
+            lambda folder, source=source: names.names_probe(source.features(data.frames, folder, device), data, settings.seed),
         )
         found += [place | {"source": source.name} | row for row in rows]
     return found
@@ -236,6 +260,17 @@ class Speeds(Asked):
     within_20_deg: Finite
     speed_error: Finite
     named: Finite | None
+
+
+class Told(Asked):
+    """A cached record of `names.names_probe`: what tables show of it."""
+
+    colour: Share
+    shape: Share
+    both: Share
+    colour_commonest: Share
+    shape_commonest: Share
+    things: Count
 
 
 class Moves(Asked):

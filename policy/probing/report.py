@@ -77,6 +77,16 @@ def velocity_text(task: str, records: Sequence[dict[str, Any]]) -> str:
     return aligned(lines) + f"\n{told}; fitted to {records[0]['fit']} scenes; guessing names one in as many as there are objects"
 
 
+def names_text(task: str, records: Sequence[dict[str, Any]]) -> str:
+    """Rows: what is read; columns: in how many things colour, shape and both are told."""
+    first = records[0]
+    lines: list[tuple[str, ...]] = [(f"names, {task}, {first['camera']}", "colour %", "shape %", "both %")]
+    lines += [("always the commonest", *(_number(100 * first[f"{name}_commonest"], 1) for name in ("colour", "shape")), "")]
+    lines += [(f"{row['source']} {row['streams']}", *(_number(100 * row[name], 1) for name in ("colour", "shape", "both"))) for row in records]
+    told = f"{first['things']} things in {first['held_out']} held-out scenes, after {first['fit']} scenes"
+    return aligned(lines) + f"\nlinear probe of the patches around a thing; {told}"
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Columns lined up, the first to the left, the others to the right; a rule under the first row."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]

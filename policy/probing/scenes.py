@@ -19,7 +19,7 @@ from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput, choose, is_of_this_machine
 from whatwhere.files import read_json
 from whatwhere.look import look
-from whatwhere.schema import Count, Index, Name
+from whatwhere.schema import Count, Index, Name, Text
 
 MOST_LABELS = 1 << 30  # bytes
 FAULTS = (OSError, ValueError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, zipfile.BadZipFile, zlib.error)  # of a damaged .npz
@@ -34,6 +34,7 @@ class ScenesIndex(TypedDict):
     version: NotRequired[Index]  # 1: named things lie there, of these colours and shapes
     colours: NotRequired[Annotated[list[Name], Meta(min_length=1, max_length=100)]]
     shapes: NotRequired[Annotated[list[Name], Meta(min_length=1, max_length=100)]]
+    phrases: NotRequired[Annotated[list[Text], Meta(min_length=1, max_length=1000)]]  # there: what of each thing can be seen is told (policy.probing.named)
     moving: NotRequired[bool]  # then the labels are for velocities (policy.probing.velocity)
     seconds: NotRequired[Annotated[float, Meta(gt=0, le=60)]]  # between the two frames, where something moves
 

@@ -86,7 +86,7 @@ def velocity_probe(features: Features, data: Drifts, seed: int = 0) -> list[dict
     for stream, ways in features.items():
         for part in ways["patches"]:
             if id(part) not in grams:
-                grams[id(part)] = gram(around(part, data, fit_rows), around(part, data, held_rows))
+                grams[id(part)] = gram(around(part, data.places, fit_rows), around(part, data.places, held_rows))
         found = ridge(reduce(add, (grams[id(part)] for part in ways["patches"])), wanted)
         records.append({"streams": stream, "read": "patches", **scores(found.predicted, truth, held_rows, data), "strength": found.strength})
     return records
@@ -96,13 +96,13 @@ def _first(data: Drifts) -> Bool[np.ndarray, " n"]:
     return np.arange(len(data)) < data.num_fit
 
 
-def around(patches: np.ndarray, data: Drifts, rows: Int[np.ndarray, "r 2"]) -> np.ndarray:
+def around(patches: np.ndarray, places: Float[np.ndarray, "n o 2"], rows: Int[np.ndarray, "r 2"]) -> np.ndarray:
     """(r, cells, d): of patches (n, side · side, d), those around each object; 3 × 3 of 12 × 12."""
     side = math.isqrt(patches.shape[1])
     cells = max(1, round(side * WINDOW))
     found = np.empty((len(rows), cells * cells, patches.shape[2]), patches.dtype)
     for number, (scene, thing) in enumerate(rows):
-        x, y = np.clip(np.round(data.places[scene, thing] * side - cells / 2), 0, side - cells).astype(int)
+        x, y = np.clip(np.round(places[scene, thing] * side - cells / 2), 0, side - cells).astype(int)
         lines = np.arange(y, y + cells)[:, None] * side + np.arange(x, x + cells)
         found[number] = patches[scene][lines.ravel()]
     return found

@@ -61,13 +61,13 @@ def test_labels_are_in_cm_a_second_of_the_later_picture(scenes: Path) -> None:
 def test_patches_around_an_object(scenes: Path) -> None:
     data = read_drifts(scenes, 200, 50)
     grid = np.arange(144, dtype=np.float16).reshape(1, 144, 1).repeat(len(data), axis=0)
-    found = around(grid, data, np.array([[0, 0], [3, 2]]))
+    found = around(grid, data.places, np.array([[0, 0], [3, 2]]))
     assert found.shape == (2, 9, 1)
     for number, (scene, thing) in enumerate(((0, 0), (3, 2))):
         x, y = data.places[scene, thing] * 12
         assert found[number, 4, 0] in {row * 12 + column for row in (int(y), round(float(y - 0.5))) for column in (int(x), round(float(x - 0.5)))}
     data.places[1, 0] = 0.001, 0.999  # at the edge the window stays in the picture
-    assert around(grid, data, np.array([[1, 0]]))[0, :, 0].tolist() == [108, 109, 110, 120, 121, 122, 132, 133, 134]
+    assert around(grid, data.places, np.array([[1, 0]]))[0, :, 0].tolist() == [108, 109, 110, 120, 121, 122, 132, 133, 134]
 
 
 def test_a_velocity_that_is_there_is_found(scenes: Path) -> None:
