@@ -30,8 +30,8 @@ MOST = {  # of what a file may ask for, so that none asks for hours or for all m
 
 # settings that files of earlier versions do not have, and later ones only where they were chosen
 ADDED = (
-    "language", "join", "vocabulary", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used", "ahead",
-    "camera_dropout", "memory",
+    "language", "join", "vocabulary", "names", "sentence_encoder", "sentence_sha256", "sentence_dim", "latency", "action_latency", "history", "streams_used",
+    "ahead", "camera_dropout", "memory",
 )  # fmt: skip
 MOST_OF_STREAMS = {"patch": 64, "dim": 4096, "depth": 64, "heads": 64}
 
@@ -99,6 +99,7 @@ class PolicyConfig:
     language: str = UNNAMED_LANGUAGE
     join: str = UNNAMED_JOIN
     vocabulary: tuple[str, ...] = ()  # of languages that have one
+    names: tuple[str, ...] = ()  # of language=aligned: the words of its vocabulary that name things
     sentence_encoder: str = ""  # of language=sentence: a package or a folder
     sentence_sha256: str = ""  # of its weights
     sentence_dim: int = 384  # numbers of its word pieces
@@ -147,6 +148,8 @@ class PolicyConfig:
                 raise BadInput(f"vocabulary: {found}; language={self.language} needs 1 to {MOST_WORDS} words")
             if twice := [word for word, again in itertools.pairwise(sorted(self.vocabulary)) if word == again]:
                 raise BadInput(f"vocabulary: {shown(twice[0])} is in it twice")
+            if unknown := [word for word in self.names if word not in self.vocabulary]:
+                raise BadInput(f"names: {shown(unknown[0])} is not in the vocabulary")
             if self.task_dim % 4:
                 raise BadInput(f"task_dim={self.task_dim}: must be a multiple of 4, since attention between words has 4 heads")
         if self.language == "sentence" and not self.sentence_encoder:
@@ -167,7 +170,7 @@ class PolicyConfig:
         for name in ADDED:
             if values[name] == getattr(PolicyConfig, name):
                 del values[name]
-        lists = {name: list(getattr(self, name)) for name in ("history", "vocabulary") if getattr(self, name)}
+        lists = {name: list(getattr(self, name)) for name in ("history", "vocabulary", "names") if getattr(self, name)}
         return values | lists | {"cameras": list(self.cameras), "binary": [list(row) for row in self.binary]}
 
     @staticmethod

@@ -63,7 +63,12 @@ def check(settings: Settings) -> tuple[Demos, Demos | None]:
     if settings.encoder not in FROM_SCRATCH and settings.streams != "random":
         from policy.storage.stored import default_streams, read_streams
 
-        needed, found = read_streams(Path(settings.streams or default_streams()))["size"], demos.attrs["size"]
+        folder = Path(settings.streams or default_streams())
+        if settings.align is not None:
+            from policy.training.aligned import streams_of
+
+            folder = streams_of(settings.align, settings.streams)
+        needed, found = read_streams(folder)["size"], demos.attrs["size"]
         if needed != found:
             remedy = "draw them again with envs.demos.render" if "origin" not in demos.attrs else f"convert the file they came in again, with size={needed}"
             raise BadInput(f"demos={settings.demos[0]}: pictures of {found} px, the streams need {needed} px; {remedy}")

@@ -30,7 +30,7 @@ from policy.joins import JOINS
 from policy.joins.join import Join, Sizes
 from policy.language import LANGUAGES
 from policy.memory.recurrent import Recurrent
-from policy.shapes import Channels, Prediction, Reading, StreamTokens, Words
+from policy.shapes import Channels, Prediction, Reading, StreamTokens, Tokens, Words
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput, about
 from whatwhere.named import named
@@ -131,12 +131,8 @@ class Policy(nn.Module):
 
     def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor | Words, moved: Tensor | None = None) -> Reading:
         """What was seen, (b, c, …) → the features that the head decodes."""
-        words = self.words(task)
-        tokens = [self.encoder(_camera(seen, i)) for i in range(len(self.config.cameras))]  # Tokens (b, t, d) a camera
-        if moved is not None:
-            tokens = [camera.moved(moved) for camera in tokens]
-        joins: list[Any] = list(self.joins)
-        tokens = [join(camera, words) for join, camera in zip(joins, tokens, strict=True)]
+        words, joins = self.words(task), list[Any](self.joins)
+        tokens = [join(camera, words) for join, camera in zip(joins, self.tokens(seen, moved), strict=True)]
         if not self.head.sees_own:
             return self.reader(tokens, proprio, words.pooled, joins, words)
         given = proprio, words.pooled
@@ -144,6 +140,16 @@ class Policy(nn.Module):
             given = torch.zeros_like(proprio), torch.zeros_like(words.pooled)
         reading = self.reader(tokens, *given, joins, words)
         return replace(reading, features=torch.cat([reading.features, proprio], dim=-1))
+
+    def point(self, seen: StreamTokens | Channels, task: Tensor | Words, moved: Tensor | None = None) -> Float[Tensor, "b c f"]:
+        """What joins that find things by themselves (join=similarity) find in what was seen, (b, c, …): all that the reader gets of it."""
+        words, joins = self.words(task), list[Any](self.joins)
+        return torch.stack([join.point(camera, words).features for join, camera in zip(joins, self.tokens(seen, moved), strict=True)], dim=1)
+
+    def tokens(self, seen: StreamTokens | Channels, moved: Tensor | None = None) -> list[Tokens]:
+        """What was seen, (b, c, …) → the tokens of each camera, (b, t, d), before any word joins them."""
+        each = [self.encoder(_camera(seen, i)) for i in range(len(self.config.cameras))]
+        return each if moved is None else [camera.moved(moved) for camera in each]
 
     def words(self, task: Shaped[Tensor, "b ..."] | Words) -> Words:
         """What instructions say; an agent asks once an episode."""

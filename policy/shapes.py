@@ -74,15 +74,19 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Words:
-    """What an instruction says: word by word, which of the l words there are (the others are padding), and as a whole."""
+    """What an instruction says: word by word, which of the l words there are (the others are padding), and as a whole.
+
+    `queries`: of a language that knows what is named (language=aligned), what to look for: the thing that is meant, and what it is put beside or upon.
+    """
 
     embeddings: Float[Tensor, "b l e"]
     mask: Bool[Tensor, "b l"]
     pooled: Float[Tensor, "b e"]
+    queries: Float[Tensor, "b 2 e"] | None = None
 
     def alone(self) -> Words:
         """Of a single instruction (b = 1): without padding, which costs time and says nothing."""
-        return Words(self.embeddings[:, self.mask[0]], self.mask[:, self.mask[0]], self.pooled)
+        return Words(self.embeddings[:, self.mask[0]], self.mask[:, self.mask[0]], self.pooled, self.queries)
 
 
 @dataclass(frozen=True)

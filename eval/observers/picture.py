@@ -19,6 +19,7 @@ SCENE = (640, 480)  # width, height
 PANEL = 480  # width of what stands beside it
 WIDTH, HEIGHT = SCENE[0] + PANEL, SCENE[1]
 COLUMNS = ("frame", "M: what changed", "P: gradients")
+FEW = 4  # keypoints
 GAP, HEAD, LABEL, FOOT = 6, 24, 18, 100  # pixels between tiles, above them, above each row, and below them
 
 INK, DIM, GROUND = (236, 238, 240), (150, 156, 164), (24, 26, 30)
@@ -68,13 +69,14 @@ def panel(frames: np.ndarray, cameras: Sequence[str], look: Any = None) -> Image
 
 
 def _mark(picture: Image.Image, look: Any, camera: int) -> None:
-    """Keypoints as dots; for a policy that has none, brightness by attention."""
+    """Keypoints as dots, and brightness by attention where there are few of them, as of words that point (join=similarity), or none."""
     width, height = picture.size
     points = getattr(look, "keypoints", None)
-    if points is None:
+    if points is None or len(points[camera]) <= FEW:
         heat = np.asarray(look.heat[camera], np.float32)
         mask = Image.fromarray((255 * (0.35 + 0.65 * heat / max(float(heat.max()), 1e-9))).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
         picture.paste(Image.composite(picture, Image.new("RGB", picture.size), mask))
+    if points is None:
         return
     draw = ImageDraw.Draw(picture)
     for x, y in (np.asarray(points[camera]) + 1) / 2 * (width, height):

@@ -42,7 +42,7 @@ class CameraReader(nn.Module):
     def __init__(self, dim: int, grid: tuple[int, int], num_pooled: int, num_grids: int, keypoints: int, extra: int = 0) -> None:
         super().__init__()
         self.dim_out = extra
-        self.spatial = num_grids > 0
+        self.spatial, self.num_pooled = num_grids > 0, num_pooled
         if num_pooled:
             out = POOLED_FEATURES if self.spatial else FEATURES
             inside = num_pooled * dim
@@ -74,7 +74,10 @@ class CameraReader(nn.Module):
                 attention = scores.softmax(dim=1).transpose(1, 2)  # (b, q, n)
                 keypoints = attention @ tokens.positions  # (b, q, 2)
                 parts += [keypoints.flatten(1), (attention @ self.values(x)).flatten(1)]
-        if tokens.pooled.shape[1]:
+        elif join is not None and words is not None and (pointed := join.point(tokens, words)) is not None:
+            keypoints, attention = pointed.keypoints, pointed.attention
+            parts.append(pointed.features)
+        if self.num_pooled:
             parts.append(self.pooled(tokens.pooled.flatten(1)))
         found = torch.cat(parts, dim=-1)
         return found if join is None or words is None else join.beside(found, words), keypoints, attention
@@ -113,10 +116,13 @@ class Reader(nn.Module):
         """`joins`: one a camera, which take `words` in where places are chosen."""
         each = joins or [None] * len(cameras)
         read = [camera(tokens, join, words) for camera, tokens, join in zip(self.cameras, cameras, each, strict=True)]
-        if self.training and self.proprio_dropout:  # a hidden number is the mean of all demonstrations
-            proprio = proprio * (torch.rand_like(proprio) >= self.proprio_dropout)
-        own = self.proprio(proprio)
-        features = torch.cat([found for found, _, _ in read] + [own, task], dim=-1)
+        features = self.beside([found for found, _, _ in read], proprio, task)
         if read[0][1] is None:
             return Reading(features)
         return Reading(features, torch.stack([xy for _, xy, _ in read], dim=1), torch.stack([weight for _, _, weight in read], dim=1))
+
+    def beside(self, found: Sequence[Tensor], proprio: Float[Tensor, "b s"], task: Float[Tensor, "b e"]) -> Float[Tensor, "b f"]:
+        """What was found in each camera's picture, and beside it proprio and task."""
+        if self.training and self.proprio_dropout:  # a hidden number is the mean of all demonstrations
+            proprio = proprio * (torch.rand_like(proprio) >= self.proprio_dropout)
+        return torch.cat([*found, self.proprio(proprio), task], dim=-1)

@@ -11,6 +11,7 @@ JOINS: dict[str, str] = {
     "late": "policy.joins.late:Late",
     "film": "policy.joins.film:Film",
     "points": "policy.joins.points:Points",
+    "similarity": "policy.joins.similarity:Similarity",
     "cross_attention": "policy.joins.cross_attention:CrossAttention",
     "averaged": "policy.joins.averaged:Averaged",
     "transformer": "policy.joins.transformer:Transformer",

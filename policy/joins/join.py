@@ -23,6 +23,15 @@ class Sizes:
     keypoints: int
 
 
+@dataclass(frozen=True)
+class Pointed:
+    """What a join found itself: `extra` numbers, and where it looked, as in policy.shapes.Reading of one camera."""
+
+    features: Float[Tensor, "b f"]
+    keypoints: Float[Tensor, "b q 2"]
+    attention: Float[Tensor, "b q n"]
+
+
 class Join(nn.Module):
     """Joins are subclasses; each takes words in at one or more of these places, in the order in which the picture passes them.
 
@@ -43,6 +52,10 @@ class Join(nn.Module):
 
     def queries(self, words: Words) -> Float[Tensor, "b q width"] | None:
         """What to look for, added to what the reader always looks for; None: nothing."""
+        return None
+
+    def point(self, tokens: Tokens, words: Words) -> Pointed | None:
+        """What it finds by itself, instead of a reader that has no grid to look at; None: nothing."""
         return None
 
     def beside(self, found: Float[Tensor, "b f"], words: Words) -> Float[Tensor, "b g"]:

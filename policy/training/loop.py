@@ -28,8 +28,10 @@ from policy.storage.checkpoint import Checkpoint, load, load_streams, save_pretr
 from policy.storage.stored import default_streams
 from policy.storage.weights import check_storable
 from policy.streams import TwoStreamEncoder
+from policy.training import aligned
 from policy.training.binary import binary_numbers
 from policy.training.cache import TokenCache, token_cache
+from policy.training.contrast import Contrast
 from policy.training.dataset import Demos, moved_by, shifted
 from policy.training.device import autocast, choose_device, use_processor
 from policy.training.planning import Planning, before, of_inverse, onto
@@ -46,7 +48,7 @@ STATE = "state.safetensors"  # of an unfinished run
 # settings that do not change what is learnt
 PLACES = ("out", "demos", "cache", "device", "num_threads", "save_every", "execute", "held_out", "version", "inverse")
 # settings that earlier versions had no choice of: their runs go on
-UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both"}
+UNSAID = {**USUAL, "sentence_encoder": None, "latency": 0, "action_latency": 0, "history": (), "streams_used": "both", "align": None, "contrast": 0.0}
 UNSAID |= {"change": "past", "actions": "all", "ahead": None, "far": FAR, "camera_dropout": 0.0, "memory": 0}
 WORD_DIM = 64  # numbers of a word for languages that read sentences
 
@@ -77,6 +79,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         if settings.change == "future":  # what made a change is what was carried out
             demos = dataclasses.replace(demos, chunks=demos.executed())
             held_out = None if held_out is None else dataclasses.replace(held_out, chunks=held_out.executed())
+        told = {} if settings.align is None else {"aligned": aligned.put_in(policy, settings.align)}
         dim = demos.chunks.shape[-1]
         proprio = Affine.of(demos.own) if inverse is None else inverse.normalisation["proprio"]
         actions = Affine.of(demos.chunks[:, 0]) if policy.head.standardised else Affine.identity(dim)
@@ -97,8 +100,10 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
             onto(policy, inverse.policy, frozen=settings.actions == "none")
             seen = samples(demos, settings.shifts if settings.inverse is None else 1, inverse.policy)  # tokens that the inverse model had, where it learnt here
             learning.plan(Planning.of(seen.changes(inverse.policy), demos, settings.actions))
+        elif settings.align is not None:
+            learning.point(policy)
         seconds = _train(settings, policy, learning, unseen, steps, device, out)
-        told = {} if unseen is None else _told(unseen, policy, demos)
+        told |= {} if unseen is None else _told(unseen, policy, demos)
         save_pretrained(
             policy,
             out,
@@ -123,21 +128,42 @@ class Samples:
         self.valid = torch.from_numpy(demos.valid).to(device)
         self.codes = torch.stack([policy.language.code(instruction) for instruction in demos.instructions]).to(device)
         self.which = torch.from_numpy(demos.told).to(device)
+        self.pointed: Tensor | None = None  # (copies, rows, cameras, f): what a join that is frozen finds, where it is all that is read of a picture
 
-    def features(self, policy: Policy, step: int) -> tuple[Float[Tensor, "b f"], Tensor]:
-        """What the head learns from, and the sample numbers of this step's batch."""
+    @torch.no_grad()
+    def point(self, policy: Policy) -> None:
+        """Asks once for all that training will ask of a frozen join."""
+        assert self.cache is not None
+        found = []
+        for number in range(self.cache.shifts):
+            for rows in np.array_split(np.arange(len(self.demos)), max(1, len(self.demos) // self.settings.batch)):
+                seen, moved = self._from_cache(policy, rows, np.full(len(rows), number))
+                found.append(policy.point(seen, self._task(rows), moved))
+        self.pointed = torch.cat(found).unflatten(0, (self.cache.shifts, len(self.demos)))
+
+    def features(self, policy: Policy, step: int, contrast: Contrast | None = None) -> tuple[Float[Tensor, "b f"], Tensor, Tensor | None]:
+        """What the head learns from, the sample numbers of this step's batch, and the loss of `contrast`."""
         rng = np.random.default_rng([self.settings.seed, step])
         rows = rng.integers(0, len(self.demos), self.settings.batch)
         reach = self.settings.shift_px
         shifts = rng.integers(-reach, reach + 1, (len(rows), 2)) if self.cache is None else rng.integers(0, self.cache.shifts, len(rows))
-        return self._read(policy, rows, shifts), torch.from_numpy(rows)
+        also = None
+        if contrast is not None:
+            seen, _ = (self._from_pictures if self.cache is None else self._from_cache)(policy, rows, shifts)
+            said = self.which[rows]
+            also = contrast(policy.tokens(seen), policy.words(self._task(rows)).pooled, said[:, None] == said[None])
+        return self._read(policy, rows, shifts), torch.from_numpy(rows), also
 
     def _read(self, policy: Policy, rows: np.ndarray, shifts: np.ndarray) -> Float[Tensor, "b f"]:
         """The features that the head decodes, of shifted copies; a policy that remembers reads the moments before as well."""
         see, n = self._from_pictures if self.cache is None else self._from_cache, policy.config.memory
         of = windows(rows, self.demos.first, n, policy.config.frame_gap).ravel() if n else rows
-        seen, moved = see(policy, of, np.repeat(shifts, n, axis=0) if n else shifts)
-        features = policy.read(seen, self.proprio[of], self._task(of), moved).features
+        shifts = np.repeat(shifts, n, axis=0) if n else shifts
+        if self.pointed is not None and policy.training:
+            features = policy.reader.beside(self.pointed[shifts, of].unbind(1), self.proprio[of], policy.words(self._task(of)).pooled)
+        else:
+            seen, moved = see(policy, of, shifts)
+            features = policy.read(seen, self.proprio[of], self._task(of), moved).features
         return features if policy.memory is None else policy.memory(features.unflatten(0, (len(rows), n)))
 
     def plan(self, planning: Planning) -> None:
@@ -145,11 +171,12 @@ class Samples:
         self.planning = planning
         self.chunks = torch.where(planning.recorded[:, None, None], self.chunks, planning.actions)
 
-    def loss(self, policy: Policy, step: int) -> Tensor:
-        """Of this step's batch."""
-        features, rows = self.features(policy, step)
+    def loss(self, policy: Policy, step: int, contrast: Contrast | None = None) -> Tensor:
+        """Of this step's batch; that of `contrast` is added."""
+        features, rows, also = self.features(policy, step, contrast)
         beside = {} if self.planning is None else self.planning.beside(rows)
-        return policy.head.loss(features, self.chunks[rows], self.valid[rows], **beside)
+        loss = policy.head.loss(features, self.chunks[rows], self.valid[rows], **beside)
+        return loss if also is None else loss + self.settings.contrast * also
 
     @torch.no_grad()
     def changes(self, inverse: Policy) -> tuple[Float[Tensor, "t z"], Float[Tensor, "t k a"]]:
@@ -213,8 +240,10 @@ class Samples:
 def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples | None, steps: int, device: torch.device, out: Path) -> float:
     """Trains in place and leaves the moving average of the weights in `policy`; returns the seconds this took (of the last start)."""
     average = copy.deepcopy(policy).requires_grad_(False)
-    learning = nn.ModuleDict({"policy": policy, "average": average})
+    contrast = Contrast(policy.encoder.dim, len(policy.config.cameras), policy.config.task_dim).to(device) if settings.contrast else None
+    learning = nn.ModuleDict({"policy": policy, "average": average} | ({} if contrast is None else {"contrast": contrast}))
     heads = [p for name, p in policy.named_parameters() if p.requires_grad and not name.startswith("streams.")]
+    heads += [] if contrast is None else list(contrast.parameters())
     stream = [p for name, p in policy.named_parameters() if p.requires_grad and name.startswith("streams.")]
     groups = [{"params": heads, "rate": settings.lr}, {"params": stream, "rate": settings.stream_lr}]
     optimizer = torch.optim.AdamW([group for group in groups if group["params"]], lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
@@ -227,7 +256,7 @@ def _train(settings: Settings, policy: Policy, samples: Samples, unseen: Samples
             group["lr"] = group["rate"] * schedule(step, steps)
         torch.manual_seed(settings.seed * 1_000_003 + step)  # dropouts, and what a head draws to learn from
         with autocast(device, settings.precision):
-            loss = samples.loss(policy, step)
+            loss = samples.loss(policy, step, contrast)
         if not loss.isfinite():
             raise Failed(f"out={out}: stopped in step {step + 1}: the loss is not finite; try a smaller lr, or precision=fp32")
         optimizer.zero_grad(set_to_none=True)
@@ -294,7 +323,7 @@ def _streams(settings: Settings, demos: Demos) -> tuple[TwoStreamEncoder | None,
         torch.manual_seed(settings.seed)
         config = PolicyConfig(size=int(demos.attrs["size"]))
         return build_streams(config), f"random-{settings.seed}", config.streams
-    streams, record = load_streams(settings.streams or default_streams())
+    streams, record = load_streams(settings.streams or default_streams() if settings.align is None else aligned.streams_of(settings.align, settings.streams))
     return streams, record["sha256"], StreamsConfig(**record["streams"])
 
 
@@ -347,7 +376,7 @@ def _language(settings: Settings, demos: Demos) -> dict[str, Any]:
     if settings.language == UNNAMED_LANGUAGE:
         return {}
     if settings.language in WITH_VOCABULARY:
-        return {"task_dim": WORD_DIM, "vocabulary": vocabulary_of(demos.instructions)}
+        return {"task_dim": WORD_DIM, "vocabulary": vocabulary_of(demos.instructions)} if settings.align is None else aligned.sizes(settings.align)
     from policy.language.pretrained import pretrained
 
     encoder = PACKAGE if settings.sentence_encoder is None else str(Path(settings.sentence_encoder).absolute())
@@ -371,6 +400,7 @@ def _record(settings: Settings, demos: Demos, streams: str, steps: int, seconds:
         "unfreeze": settings.unfreeze,
         "shift_px": settings.shift_px,
         "seconds": round(seconds, 1),
+        **({"contrast": settings.contrast} if settings.contrast else {}),
         "demos_digest": demos.digest,
         **({"mirrored": True} if demos.mirrored else {}),
         **{name: demos.attrs[name] for name in ("split",) if name in demos.attrs},

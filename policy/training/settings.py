@@ -32,6 +32,7 @@ from policy.options import (
     Version,
     WeightDecay,
 )
+from policy.training.brings import brought
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.files import path_name
@@ -92,8 +93,12 @@ class Settings:
     far: Share = FAR
     camera_dropout: Dropout = 0.0
     memory: Annotated[int, Range(0, LONGEST)] = 0
+    align: InputPath | None = None
+    contrast: Annotated[float, Range(0, 1000)] = 0.0
 
     def __post_init__(self) -> None:
+        for name, value in brought(self).items():
+            object.__setattr__(self, name, value)
         check_late(self.history, self.latency, self.action_latency, self.execute)
         if len(set(self.task)) < len(self.task):
             raise BadInput(f"task=[{','.join(self.task)}]: names one twice; name it once, with all its folders: task={self.task[0]} demos=[A,B]")

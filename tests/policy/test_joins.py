@@ -13,7 +13,7 @@ import torch
 from policy.agent import Agent
 from policy.config import PolicyConfig
 from policy.joins import JOINS
-from policy.language import LANGUAGES
+from policy.language import LANGUAGES, WITH_VOCABULARY
 from policy.language.vocabulary import FIRST, UNKNOWN, vocabulary_of
 from policy.model import Policy, build
 from policy.storage.checkpoint import load, save_pretrained
@@ -34,7 +34,7 @@ def sentence_encoder(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def words_config(language: str, request: Any, **changes: Any) -> PolicyConfig:
     sizes: dict[str, Any] = {"language": language, "task_dim": 16, "head_parameters": 600_000}
-    if language in ("recurrent", "transformer"):
+    if language in WITH_VOCABULARY:
         sizes["vocabulary"] = vocabulary_of(SAID)
     if language == "sentence":
         sizes |= {"sentence_encoder": request.getfixturevalue("sentence_encoder"), "sentence_dim": 32}

@@ -1,0 +1,45 @@
+"""`python -m policy.show_words align=outputs/align scenes=data/named/pick_at_xy out=outputs/words`: what words and patches say to each other (spec B11).
+
+`maps.png`: pictures with the patches that an instruction means, which of its words name it, and which names the patches of each thing there answer to.
+`tsne.png`: t-SNE of patches beside names, and of pictures beside captions. Needs scikit-learn (pip install 'whatwhere[language]').
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Annotated
+
+from policy.options import Threads
+from whatwhere.command import command
+from whatwhere.errors import BadInput
+from whatwhere.kinds import InputPath, OutputFolder, Range, Seed
+from whatwhere.options import options
+
+
+@options
+class Settings:
+    """What `policy/conf/show_words.yaml` describes."""
+
+    align: InputPath
+    scenes: InputPath
+    out: OutputFolder
+    streams: InputPath | None
+    shown: Annotated[int, Range(1, 20)]
+    points: Annotated[int, Range(10, 5000)]
+    seed: Seed
+    num_threads: Threads
+
+    def __post_init__(self) -> None:
+        if importlib.util.find_spec("sklearn") is None:
+            raise BadInput("show_words: needs scikit-learn, not installed here; run: pip install 'whatwhere[language]'")
+
+
+def main(settings: Settings) -> None:
+    """Raises BadInput."""
+    from policy.aligning.figures import draw
+
+    draw(settings.align, settings.scenes, settings.out, settings.streams, settings.shown, settings.points, settings.seed, settings.num_threads)
+
+
+if __name__ == "__main__":
+    command("policy.conf", "show_words", Settings, main)
