@@ -85,7 +85,8 @@ class Agent:
         self.checkpoint: checkpoint.Checkpoint | None = None
         self._own = OwnHistory(self.config, self.execute)
         self._memory = Recollection(self.config.memory, self.config.frame_gap, self.execute)
-        self.known = set(trained_on(training or {}))  # words that it learnt from or has named as strange; empty: not known
+        # words that it learnt from, of play too (language=aligned), or has named as strange; empty: not known
+        self.known = {*trained_on(training), *policy.config.vocabulary} if training else set()
         self.watch = Watch(fallback, self.config, self.normalisation["proprio"], training or {})
         self.reset()
 

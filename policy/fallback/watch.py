@@ -35,7 +35,8 @@ class Watch:
         check_fallback(fallback, config.camera_dropout, "the policy")
         self.fallback, self.config, self.proprio = fallback, config, proprio
         self.is_told = training.get("instruction") != ""  # else it never had an instruction
-        self.known = frozenset() if config.language == "sentence" else trained_on(training)  # a sentence encoder knows more words than training had
+        # a sentence encoder knows more words than training had, and play may have taught some (language=aligned)
+        self.known = frozenset() if config.language == "sentence" else trained_on(training) | {*config.vocabulary}
         self.restart()
 
     def restart(self) -> None:

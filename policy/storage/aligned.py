@@ -12,7 +12,7 @@ from msgspec import Meta
 from policy.config import MOST_WORDS
 from policy.storage import FORMAT
 from policy.storage.records import Format, Grid, Tensors, Width
-from policy.storage.stored import roots
+from policy.storage.stored import default_streams
 from policy.storage.tensorfile import CONFIG, MODEL, check_tensors
 from whatwhere.errors import BadInput, about
 from whatwhere.files import atomic, read_json, write_json
@@ -22,6 +22,7 @@ from whatwhere.versions import stamp
 if TYPE_CHECKING:
     from policy.aligning.alignment import Alignment
 
+SHIPPED, BESIDE = "shipped", "words"  # its name, and its folder beside the streams
 Wordlist = Annotated[list[Name], Meta(min_length=1, max_length=MOST_WORDS)]
 
 
@@ -51,11 +52,11 @@ def save_alignment(alignment: Alignment, folder: Path, record: Mapping[str, Any]
 
 
 def find_alignment(name_or_folder: str) -> Path:
-    """The folder of an alignment: one beside the checkpoints, by name, or any other. Raises BadInput."""
-    for folder in (*(root / name_or_folder for root in roots()), Path(name_or_folder)):
-        if (folder / CONFIG).is_file():
-            return folder
-    raise BadInput(f"align={name_or_folder}: no {CONFIG} there; make one with python -m policy.align out={name_or_folder}")
+    """The folder of an alignment; `SHIPPED`: the one beside the shipped streams. Raises BadInput."""
+    folder = default_streams() / BESIDE if name_or_folder == SHIPPED else Path(name_or_folder)
+    if not (folder / CONFIG).is_file():
+        raise BadInput(f"align={name_or_folder}: no {CONFIG} there; make one with python -m policy.align out={name_or_folder}, or use {SHIPPED}")
+    return folder
 
 
 def read_alignment(folder: Path) -> Record:

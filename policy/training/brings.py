@@ -20,7 +20,7 @@ def brought(settings: Any) -> dict[str, Any]:
     """Of a training's settings those that `align=` decides. Raises BadInput for those that contradict it."""
     if settings.align is None:
         if settings.language == "aligned":
-            raise BadInput("language=aligned: needs align=FOLDER, which python -m policy.align makes")
+            raise BadInput("language=aligned: needs align=FOLDER, which python -m policy.align makes, or align=shipped")
         return {}
     for name, (usual, brings) in BRINGS.items():
         if (value := getattr(settings, name)) not in (usual, brings):
