@@ -6,7 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NotRequired
+from typing import Annotated, NotRequired, SupportsInt
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -60,7 +60,7 @@ class Named:
         """One number for each pair of colour and shape."""
         return self.colours * len(self.index["shapes"]) + self.shapes
 
-    def name(self, kind: int | np.integer) -> str:
+    def name(self, kind: SupportsInt) -> str:
         """As in "red cube"."""
         colour, shape = divmod(int(kind), len(self.index["shapes"]))
         return f"{self.index['colours'][colour]} {self.index['shapes'][shape]}"
