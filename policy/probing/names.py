@@ -47,7 +47,7 @@ class Things:
 def read_things(folder: str | Path, fit: int | None = None, held_out: int | None = None, camera: str | None = None) -> Things:
     """The first `fit` and `held_out` scenes (None: all) of a folder that was drawn with version=1, from `camera` (None: the first). Raises BadInput."""
     data: Named = read_named(folder, fit, held_out, LEAST_VISIBLE)
-    number = camera_of(data.index, camera)
+    number = camera_of(data.index["cameras"], camera)
     digest = hashlib.sha256(json.dumps([data.digest, number]).encode()).hexdigest()
     return Things(data.frames[:, number], data.places[:, number], data.seen[:, number], data.colours, data.shapes, data.num_fit, digest)
 

@@ -69,7 +69,7 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
     Another camera than the first does not always see the target: only scenes in which it does are taken. Raises BadInput.
     """
     index, frames, (target, visible) = stored(Path(folder), ("target_pos_world", "visible_pixels"))
-    number = camera_of(index, camera)
+    number = camera_of(index["cameras"], camera)
     n = len(frames)
     if target.shape != (n, 2, 3) or visible.shape != (n, len(index["cameras"])) or not np.isfinite(target).all():
         raise BadInput(f"{Path(folder) / 'labels.npz'}: found {target.shape} and {visible.shape}; needs finite places (scenes, 2, 3), pixels (scenes, cameras)")
@@ -129,6 +129,6 @@ def index_of(folder: Path) -> ScenesIndex:
     return read_json(folder / "index.json", ScenesIndex)
 
 
-def camera_of(index: ScenesIndex, camera: str | None) -> int:
+def camera_of(cameras: list[str], camera: str | None) -> int:
     """The number of a camera (None: the first). Raises BadInput for one that is not there."""
-    return 0 if camera is None else index["cameras"].index(choose("camera", camera, index["cameras"]))
+    return 0 if camera is None else cameras.index(choose("camera", camera, cameras))

@@ -52,7 +52,7 @@ def read_drifts(folder: str | Path, fit: int | None = None, held_out: int | None
     folder = Path(folder)
     names = ("objects_pos_world", "objects_place", "visible_pixels", "motion")
     index, frames, (world, places, visible, moving) = stored(folder, names)
-    number, cameras, n = camera_of(index, camera), len(index["cameras"]), len(frames)
+    number, cameras, n = camera_of(index["cameras"], camera), len(index["cameras"]), len(frames)
     objects = world.shape[2] if world.ndim == 4 else 0
     valid = (n, 2, objects, 3), (n, cameras, objects, 2), (n, cameras, objects), (n,)
     found = tuple(array.shape for array in (world, places, visible, moving))
