@@ -25,7 +25,8 @@ from policy.dark import darkened, drawn_dark
 from policy.encoders import ENCODERS
 from policy.heads import HEADS
 from policy.heads.decoder import Decoder, count
-from policy.heads.reader import WIDTH, Reader
+from policy.heads.grid import WIDTH
+from policy.heads.reader import Reader
 from policy.joins import JOINS
 from policy.joins.join import Join, Sizes
 from policy.language import LANGUAGES

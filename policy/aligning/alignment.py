@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from policy.aligning.contrast import info_nce
 from policy.aligning.pictures import Pictures
 from policy.config import PolicyConfig
-from policy.heads.reader import WIDTH
+from policy.heads.grid import WIDTH
 from policy.joins.join import Sizes
 from policy.joins.similarity import Similarity
 from policy.language.aligned import Aligned

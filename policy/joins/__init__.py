@@ -12,6 +12,7 @@ JOINS: dict[str, str] = {
     "film": "policy.joins.film:Film",
     "points": "policy.joins.points:Points",
     "similarity": "policy.joins.similarity:Similarity",
+    "nearby": "policy.joins.nearby:Nearby",
     "cross_attention": "policy.joins.cross_attention:CrossAttention",
     "averaged": "policy.joins.averaged:Averaged",
     "transformer": "policy.joins.transformer:Transformer",

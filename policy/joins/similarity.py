@@ -11,7 +11,7 @@ import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from policy.joins.join import Join, Pointed, Sizes
@@ -42,11 +42,13 @@ class Similarity(Join):
         if not self.points:
             return None
         rows, columns = self.grid
-        patches = self.embed(tokens.placed[:, -rows * columns :])
+        patches = tokens.placed[:, -rows * columns :]
+        embedded = self.embed(patches)
         positions = tokens.positions[..., -rows * columns :, :]
         asked = words.pooled[:, None].expand(-1, ROLES, -1) if words.queries is None else words.queries
         with torch.autocast(patches.device.type, enabled=False):  # coordinates need fp32
-            return self.found(asked.float() @ patches.float().transpose(1, 2), positions)
+            similar = asked.float() @ embedded.float().transpose(1, 2)
+        return self.pointed(patches, positions, similar)
 
     def embed(self, patches: Float[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
         """What each patch is in the words' terms, of length 1."""
@@ -54,15 +56,24 @@ class Similarity(Join):
         maps = x.transpose(1, 2).unflatten(2, self.grid)  # (b, width, rows, columns)
         return F.normalize(self.leave(x + self.around(maps).flatten(2).transpose(1, 2)), dim=-1)
 
-    def found(self, similar: Float[Tensor, "b roles n"], positions: Tensor) -> Pointed:
-        """Where each map has its peak, between the cells, and whether that is one."""
-        attention = similar.softmax(-1)
+    def pointed(self, patches: Float[Tensor, "b n d"], positions: Tensor, similar: Float[Tensor, "b roles n"]) -> Pointed:
+        """What is given on of a camera's picture."""
+        with torch.autocast(similar.device.type, enabled=False):  # coordinates need fp32
+            return self.found(similar, positions)
+
+    def near(self, similar: Float[Tensor, "b roles n"], positions: Tensor) -> Bool[Tensor, "b roles n"]:
+        """The cells around the peak of each map."""
         peak = similar.amax(-1, keepdim=True)
         first = (similar >= peak) & ((similar >= peak).cumsum(-1) == 1)
         middle = first.to(similar.dtype) @ positions  # (b, roles, 2)
         cell = torch.tensor([2 / self.grid[1], 2 / self.grid[0]], device=similar.device)
-        near = ((positions.unsqueeze(-3) - middle[:, :, None]).abs() < WITHIN * cell).all(-1)  # (b, roles, n)
-        here = attention * near
+        return ((positions.unsqueeze(-3) - middle[:, :, None]).abs() < WITHIN * cell).all(-1)
+
+    def found(self, similar: Float[Tensor, "b roles n"], positions: Tensor) -> Pointed:
+        """Where each map has its peak, between the cells, and whether that is one."""
+        attention = similar.softmax(-1)
+        peak = similar.amax(-1, keepdim=True)
+        here = attention * self.near(similar, positions)
         xy = (here / here.sum(-1, keepdim=True)) @ positions
         seen = self.seen(peak).sigmoid()  # (b, roles, 1)
         waves = [wave(math.pi / 2 * number * xy) for number in WAVES for wave in (torch.sin, torch.cos)]

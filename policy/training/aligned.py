@@ -39,9 +39,12 @@ def put_in(policy: Policy, align: str) -> str:
     """Copies what was aligned into the policy, and freezes it. Returns its sha256."""
     alignment, record = load_alignment(find_alignment(align))
     policy.language.load_state_dict(alignment.language.state_dict())
+    given = alignment.join.state_dict()
     for join in policy.joins:
-        join.load_state_dict(alignment.join.state_dict())
+        join.load_state_dict(join.state_dict() | given)  # join=nearby has more
+        for name, parameter in join.named_parameters():
+            parameter.requires_grad_(name not in given)
     policy.encoder.mark.data.zero_()  # patches as they were when words met them
-    for part in (policy.language, policy.joins, policy.encoder):
+    for part in (policy.language, policy.encoder):
         part.requires_grad_(False)
     return record["sha256"]

@@ -14,6 +14,7 @@ BRINGS = {
     "join": ("beside", "similarity"),
     "streams_used": ("both", "p"),
 }
+NEARBY = "nearby"  # the join that it allows in the place of its own
 
 
 def brought(settings: Any) -> dict[str, Any]:
@@ -22,11 +23,15 @@ def brought(settings: Any) -> dict[str, Any]:
         if settings.language == "aligned":
             raise BadInput("language=aligned: needs align=FOLDER, which python -m policy.align makes, or align=shipped")
         return {}
-    for name, (usual, brings) in BRINGS.items():
+    brings_all = {name: brings for name, (_, brings) in BRINGS.items()}
+    if settings.join == NEARBY:
+        brings_all["join"] = NEARBY
+    for name, (usual, _) in BRINGS.items():
+        brings = brings_all[name]
         if (value := getattr(settings, name)) not in (usual, brings):
             raise BadInput(f"{name}={value}: align={settings.align} brings {name}={brings}; leave {name}= out")
     if settings.contrast:
         raise BadInput(f"contrast={settings.contrast:g}: with align= nothing that looks at pictures learns; leave one of them out")
     if settings.unfreeze:
         raise BadInput("unfreeze=true: words were aligned with these streams' patches; leave it out, or align=")
-    return {name: brings for name, (_, brings) in BRINGS.items()}
+    return brings_all

@@ -100,7 +100,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
             onto(policy, inverse.policy, frozen=settings.actions == "none")
             seen = samples(demos, settings.shifts if settings.inverse is None else 1, inverse.policy)  # tokens that the inverse model had, where it learnt here
             learning.plan(Planning.of(seen.changes(inverse.policy), demos, settings.actions))
-        elif settings.align is not None:
+        elif settings.join == "similarity" and settings.align is not None:
             learning.point(policy)
         seconds = _train(settings, policy, learning, unseen, steps, device, out)
         told |= {} if unseen is None else _told(unseen, policy, demos)

@@ -19,6 +19,7 @@ from policy.aligning.settings import Settings
 from policy.finetune import main as finetune
 from policy.model import build_streams
 from policy.probing.named import read_named
+from policy.shapes import cell_centres
 from policy.storage.aligned import find_alignment, load_alignment
 from policy.storage.checkpoint import load, save_streams
 from policy.training.aligned import streams_of
@@ -140,6 +141,24 @@ def test_a_policy_is_told_where_things_lie(aligned: Path, streams: Path, tmp_pat
     agent.act(observation() | {"instruction": "pick up the red cube"})
     look = agent.attention()
     assert look is not None and look.keypoints.shape == (2, 2, 2) and look.heat.shape == (2, 4, 4)
+
+
+def test_keypoints_near_what_is_named_learn_and_its_place_does_not(aligned: Path, streams: Path, tmp_path: Path) -> None:
+    for i, steps in enumerate((6, 9, 7)):
+        write_episode(tmp_path / "demos" / f"episode_{i}.hdf5", episode(steps, i))
+    given = {"align": aligned, "streams": streams, "mirror": "false", "join": "nearby"}
+    one, more = (finetune(finetune_settings(tmp_path / "demos", tmp_path / f"out{steps}", steps=steps, **given)) for steps in (1, 4))
+    before, after = (load(out).policy for out in (one, more))
+    known = set(load_alignment(aligned)[0].join.state_dict())
+    for join, later in zip(before.joins, after.joins, strict=True):
+        for (name, weight), other in zip(join.state_dict().items(), later.state_dict().values(), strict=True):
+            assert torch.equal(weight, other) == (name in known), name
+    join = after.joins[0]
+    n = join.grid[0] * join.grid[1]  # type: ignore[operator, index]
+    similar, positions = torch.zeros(1, 2, n), cell_centres(join.grid)  # type: ignore[arg-type]
+    similar[0, 0, 0] = similar[0, 1, n - 1] = 9.0
+    near = join.near(similar, positions)[0]  # type: ignore[operator]
+    assert near.sum(-1).tolist() == [4, 4] and near[0, 0] and near[1, n - 1] and not (near[0] & near[1]).any(), "corners have three neighbours"
 
 
 @pytest.mark.parametrize(
