@@ -100,6 +100,6 @@ def alarms(folder: Path, most: int = 25) -> Counter[str]:
             same = 0
             for t in range(len(frames)):
                 same = same if np.array_equal(frames[t, camera], frames[same, camera]) else t
-                found["blank"] += blank(frames[t : t + 1, camera]) is not None
+                found["blank"] += blank(frames[[max(t - 4, 0), t], camera]) is not None
                 found["frozen"] += is_frozen(t - same, own[same], own[t])
     return +found
