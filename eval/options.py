@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from whatwhere.kinds import Like, OneOf
+from whatwhere.kinds import Like
 
 TASKS = "pick_at_xy, place_left_of, stack_centered, navigate_to"
 
@@ -19,4 +19,3 @@ Latency = Annotated[int, Like("envs.options:Latency", "at least 0, at most 100")
 PlayedMotion = Annotated[str, Like("envs.options:PlayedMotion", "still, moving, which, was_moved, conveyor or nudged")]
 CmPerS = Annotated[float, Like("envs.options:CmPerS", "at least 1, at most 60")]
 Pixels = Annotated[int, Like("envs.options:Pixels", "at least 16, at most 480")]
-Said = Annotated[str, OneOf(("blank", "other"))]  # instead of the instruction (eval.playing.said)

@@ -21,13 +21,13 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
-from eval.options import Perturbation, Said, Split, Task, Version
+from eval.options import Perturbation, Split, Task, Version
 from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
 from eval.results import RESULTS, read_about
 from policy.heads import WITH_PLANNER
-from policy.options import Without
+from policy.options import Said, Without
 from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable

@@ -34,6 +34,7 @@ Dropout = Annotated[float, Range(0, 1, below=True)]
 HeldOutShare = Annotated[float, Range(0, 1, above=True, below=True)]
 StreamsUsed = Annotated[str, OneOf(USED)]
 Fallback = Annotated[str, OneOf(FALLBACKS)]
+Said = Annotated[str, OneOf(("blank", "other"))]  # instead of the instruction, at evaluation (eval.playing.said)
 Without = Annotated[str, OneOf(STREAMS)]
 Latency = Annotated[int, Range(0, LONGEST)]  # control steps
 History = Annotated[tuple[Annotated[str, OneOf(PARTS)], ...], Length(0, len(PARTS))]

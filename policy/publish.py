@@ -81,7 +81,7 @@ def score_of(path: Path, sha256: str) -> dict[str, Any]:
     results: Score = read_json(path, Score)
     if results["sha256"] != sha256:
         raise BadInput(f"{path}: the score of the weights {str(results['sha256'])[:16]}, not of {sha256[:16]}; evaluate this checkpoint first")
-    if odd := [f"{name}={value}" for name in ("perturbation", "without", "trained_for") if (value := results.get(name))]:
+    if odd := [f"{name}={value}" for name in ("perturbation", "without", "said", "fault", "trained_for") if (value := results.get(name))]:
         raise BadInput(f"{path}: the score under other conditions than the policy's own ({', '.join(odd)}); evaluate it without them")
     return {key: results.get(key) for key in ("seed", "episodes", "success", "position_error_cm", "relation_rate", "versions")}
 

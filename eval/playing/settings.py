@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Said, Split, Task, Version
+from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Split, Task, Version
 from eval.playing.faults import FAULTS, OF_CAMERAS, REFUSED
 from eval.playing.player import TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
-from policy.options import ChunkLength, Device, Encoder, Fallback, Inference, Without
+from policy.options import ChunkLength, Device, Encoder, Fallback, Inference, Said, Without
 from whatwhere.errors import BadInput
 from whatwhere.kinds import InputPath, Length, OneOf, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.options import options
@@ -45,12 +45,12 @@ class Settings:
     split: Split | None = None
     latency: Latency | None = None
     action_latency: Latency | None = None
+    goal: InputPath | None = None
     without: Without | None = None
+    said: Said | None = None
     influence: bool = False
     motion: PlayedMotion | None = None
     speed: Annotated[tuple[CmPerS, ...], Length(2, 2)] | None = None
-    said: Said | None = None
-    goal: InputPath | None = None
     fallback: Fallback = "none"
     fault: Annotated[str, OneOf(FAULTS)] | None = None
     fault_from: Annotated[int, Range(0, 1_000_000)] = 10

@@ -125,7 +125,7 @@ def test_parts_are_read_as_the_options_they_are() -> None:
         (["study.num_demos=x"], "study.num_demos=x"),
         (["study.num_demos=5,10"], "study.num_demos=[5,10]"),
         (["study.train_seeds=[-1]"], "study.train_seeds=-1"),
-        (["study=null"], "study=null: unknown; valid: few_demos"),
+        (["study=null"], "study=null: unknown; valid: change, few_demos"),
         (["study={}"], "study={}: unknown"),
         (["study.methods=5"], "study.methods=5: needs a mapping"),
         (["study.methods=" + "{a:" * 1500 + "1" + "}" * 1500], "study.methods={a:{a:"),

@@ -25,7 +25,7 @@ SCORE = {"seed": 200000, "episodes": 2, "success": SUCCESS, "position_error_cm":
 
 def trained(folder: Path, task: str = "pick_at_xy") -> checkpoint.Checkpoint:
     normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
-    checkpoint.save_pretrained(build(config()), folder, task=task, normalisation=normalisation, training={"steps": 3})
+    checkpoint.save_pretrained(build(config(head="binary")), folder, task=task, normalisation=normalisation, training={"steps": 3})
     return checkpoint.load(folder)
 
 
@@ -53,7 +53,9 @@ def test_one_name_for_each_policy(tmp_path: Path) -> None:
     )
     for number, (changes, name) in enumerate(kinds):
         made, scored, root = (str(tmp_path / part) for part in (f"made{number}", f"scored{number}", "root"))
-        checkpoint.save_pretrained(build(config(**changes)), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
+        checkpoint.save_pretrained(
+            build(config(**({"head": "binary"} | changes))), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3}
+        )
         write_json(Path(scored) / "results.json", SCORE | {"sha256": checkpoint.load(made).sha256})
         publish.main(publish.Settings(made, scored, None, root, name))
     assert sorted(path.name for path in (tmp_path / "root" / "pick_at_xy").iterdir()) == sorted(

@@ -261,7 +261,7 @@ def test_epochs_are_counted_in_clips(data: Path, tmp_path: Path) -> None:
         ({"objective.hiden": 0.5}, "objective.hiden: no such option"),
         ({"objective.hidden": 1.5}, "objective.hidden=1.5: must be at least 0, at most 1"),
         ({"objective.image_encoder": "x" * 200}, "objective.image_encoder"),
-        ({"preset": "full"}, "preset=full: unknown; valid: full_scale"),
+        ({"preset": "full"}, "preset=full: unknown; valid: dino_full_scale, dino_small, full_scale (did you mean full_scale?)"),
         ({"micro_batches": 3}, "micro_batches=3: must divide batch=4"),
         ({"crop": "[0.5]"}, "crop="),
         ({"crop": "[0.9,0.5]"}, "crop="),
