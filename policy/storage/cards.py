@@ -64,8 +64,8 @@ Running means of training batches, then `held_out/` (clips that were never train
 """
 
 
-def policy_card(config: Mapping[str, Any]) -> str:
-    """README.md of a policy: what it is, how it was made, its score, how to use it."""
+def policy_card(config: Mapping[str, Any], name: str | None = None) -> str:
+    """README.md of a policy, by the name of its folder (None: its encoder's): what it is, how it was made, its score, how to use it."""
     policy, training, score = config["policy"], config["training"], config["score"]
     streams = f", over the frozen streams {config['streams_sha256'][:16]}" if config["streams_sha256"] else ""
     late = ["For pictures that are {latency} control steps late.".format(**policy)] if policy.get("latency") else []
@@ -87,7 +87,7 @@ Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
 ## Use
 ```python
 from policy.agent import Agent
-agent = Agent.from_pretrained("{path_name(config["task"])}/{policy["encoder"]}")   # or this folder
+agent = Agent.from_pretrained("{path_name(config["task"])}/{name or policy["encoder"]}")   # or this folder
 agent.reset()
 actions = agent.act({{"frames": frames, "proprio": proprio, "instruction": "…"}})   # uint8 (cameras, 2, h, w, 3), float32 (s,)
 ```

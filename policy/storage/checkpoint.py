@@ -84,7 +84,7 @@ def save_pretrained(
     }
     with atomic(folder / MODEL) as path:
         path.write_bytes(data)
-    write_text(folder / "README.md", policy_card(config))
+    write_text(folder / "README.md", policy_card(config, None if streams_root is None else folder.name))
     write_json(folder / CONFIG, config)
     return folder
 

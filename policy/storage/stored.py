@@ -195,6 +195,8 @@ def write_manifest(root: str | Path, default_streams: str | None = None) -> Path
     manifest: dict[str, Any] = {"format": FORMAT, "defaults": {}, "checkpoints": {}, "default_streams": None, "streams": {}}
     for path in sorted(root.rglob(CONFIG)):
         name = path.parent.relative_to(root).as_posix()
+        if name.startswith("streams/") and name.count("/") > 1:
+            continue  # an alignment of words, beside its streams
         files = {p.name: {"bytes": p.stat().st_size, "sha256": sha256(p)} for p in sorted(path.parent.iterdir()) if p.name in (MODEL, CONFIG)}
         if name.startswith("streams/"):
             manifest["streams"][files[MODEL]["sha256"]] = {"folder": name, "files": files}

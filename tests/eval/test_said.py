@@ -52,7 +52,7 @@ def test_what_is_told_is_what_counts(task: str) -> None:
         said = Said(env, "blank")
         obs, _ = said.reset(seed=100_000, options={"episode": 3})
         assert obs["instruction"] == "" and env.things == before
-        obs, *_ = said.step_chunk(np.zeros((1, *env.action_space.shape)))
+        obs, *_ = said.step_chunk(np.zeros((1, *(env.action_space.shape or ()))))
         assert obs["instruction"] == ""
     finally:
         env.close()

@@ -13,7 +13,7 @@ from policy import publish
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.model import build, build_streams
 from policy.storage import checkpoint
-from policy.storage.stored import default_streams, read_manifest
+from policy.storage.stored import default_streams, read_manifest, write_manifest
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config
 from whatwhere.errors import BadInput
@@ -53,14 +53,18 @@ def test_one_name_for_each_policy(tmp_path: Path) -> None:
     )
     for number, (changes, name) in enumerate(kinds):
         made, scored, root = (str(tmp_path / part) for part in (f"made{number}", f"scored{number}", "root"))
-        checkpoint.save_pretrained(
-            build(config(**({"head": "binary"} | changes))), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3}
-        )
+        chosen = config(**({"head": "binary"} | changes))
+        checkpoint.save_pretrained(build(chosen), Path(made), task="pick_at_xy", normalisation=normalisation, training={"steps": 3})
         write_json(Path(scored) / "results.json", SCORE | {"sha256": checkpoint.load(made).sha256})
         publish.main(publish.Settings(made, scored, None, root, name))
     assert sorted(path.name for path in (tmp_path / "root" / "pick_at_xy").iterdir()) == sorted(
         ["pixelwise", "pixelwise_flow", "pixelwise_which", "pixelwise_onlyp", "pixelwise_latency4_actions1"]
     )
+    (tmp_path / "root/streams/0123/words").mkdir(parents=True)
+    (tmp_path / "root/streams/0123/words/config.json").write_text("{}")  # an alignment of words is no streams
+    write_manifest(tmp_path / "root")
+    assert all(one["folder"].count("/") == 1 for one in read_manifest(tmp_path / "root")["streams"].values())
+    assert 'from_pretrained("pick_at_xy/pixelwise_which")' in (tmp_path / "root/pick_at_xy/pixelwise_which/README.md").read_text()
     told = (tmp_path / "root/pick_at_xy/pixelwise_latency4_actions1/README.md").read_text()
     assert "pictures that are 4 control steps late. Its actions are carried out 1 control steps late." in told
     assert "late" not in (tmp_path / "root/pick_at_xy/pixelwise/README.md").read_text()

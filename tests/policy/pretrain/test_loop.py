@@ -181,7 +181,7 @@ def test_a_collapse_and_a_loss_that_is_not_finite_stop_the_run_with_a_line(data:
     build = loop.build
 
     def dead(*arguments: Any) -> Any:
-        objective = build(*arguments)
+        objective: Any = build(*arguments)
         torch.nn.init.zeros_(objective.fusion.patches.join.weight)
         objective.fusion.patches.requires_grad_(False)
         return objective
@@ -192,7 +192,7 @@ def test_a_collapse_and_a_loss_that_is_not_finite_stop_the_run_with_a_line(data:
     assert "stopped after step 4: fused: collapsed" in str(stopped.value) and not list((tmp_path / "dead").glob("streams/*"))
 
     def wild(*arguments: Any) -> Any:
-        objective = build(*arguments)
+        objective: Any = build(*arguments)
         with torch.no_grad():
             objective.mask.fill_(float("nan"))
         return objective
