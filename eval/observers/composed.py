@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import ImageDraw
 
+from envs.video import VideoFile
 from eval.observers import Observer, picture
 from eval.observers.influence import draw_influence
 from policy.fallback.detect import received
@@ -71,6 +72,21 @@ class Composed(Observer):
             draw_influence(draw, self.influence, self.horizon)
         if self.fallen is not None:
             _draw_fallback(draw, self.fallen)
+
+
+class Filmed(Composed):
+    """Frames go into `video`, and the last one stays for a second. When the file is whole is the subclass's affair."""
+
+    video: VideoFile
+
+    def take(self, frame: np.ndarray) -> None:
+        self.video.write(frame)
+
+    def end(self, env: Any, row: dict[str, Any]) -> dict[str, Any]:
+        final = self.final(row)
+        for _ in range(round(LAST_FRAME_S * env.control_hz)):
+            self.video.write(final)
+        return {}
 
 
 def _seen(env: Any, obs: dict[str, Any]) -> np.ndarray:

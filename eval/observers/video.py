@@ -5,16 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from envs.video import VideoFile
 from eval.observers import picture
-from eval.observers.composed import LAST_FRAME_S, Composed
+from eval.observers.composed import Filmed
 
 ENCODING = ("-crf", "23", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart")
 
 
-class VideoObserver(Composed):
+class VideoObserver(Filmed):
     """Writes `folder`/videos/episode_<i>.mp4 and adds its path, relative to `folder`, to the row as `video`.
 
     `keep="failures"` records every episode and keeps those that failed (`video` is None for the others). A file appears under its name when it is whole.
@@ -31,13 +29,8 @@ class VideoObserver(Composed):
         self.video = VideoFile(self.folder / self.name, picture.HEIGHT, picture.WIDTH, env.control_hz, ENCODING)
         super().begin(env, policy, obs, info, row)
 
-    def take(self, frame: np.ndarray) -> None:
-        self.video.write(frame)
-
     def end(self, env: Any, row: dict[str, Any]) -> dict[str, Any]:
-        final = self.final(row)
-        for _ in range(round(LAST_FRAME_S * env.control_hz)):
-            self.video.write(final)
+        super().end(env, row)
         if self.keep == "failures" and row["success"]:
             self.video.drop()
             return {"video": None}

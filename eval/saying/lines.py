@@ -6,13 +6,11 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
-
-import numpy as np
+from typing import IO
 
 from envs.video import VideoFile
 from eval.observers import picture
-from eval.observers.composed import LAST_FRAME_S, Composed
+from eval.observers.composed import Filmed
 from eval.observers.video import ENCODING
 from eval.saying.session import Session
 from whatwhere.counted import counted
@@ -47,21 +45,12 @@ def read_lines(stream: IO[bytes], is_asked: bool = False) -> Iterator[str]:
             yield text
 
 
-class Film(Composed):
+class Film(Filmed):
     """All that is said and done, one after the other, in one file."""
 
     def __init__(self, label: str, video: VideoFile) -> None:
         super().__init__(label)
         self.video = video
-
-    def take(self, frame: np.ndarray) -> None:
-        self.video.write(frame)
-
-    def end(self, env: Any, row: dict[str, Any]) -> dict[str, Any]:
-        final = self.final(row)
-        for _ in range(round(LAST_FRAME_S * env.control_hz)):
-            self.video.write(final)
-        return {}
 
 
 def converse(session: Session, lines: Iterator[str], label: str, video: str | None = None, is_asked: bool = False) -> int:

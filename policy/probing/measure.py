@@ -7,7 +7,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -121,51 +121,55 @@ def _place(settings: Settings, task: str, sources: list[Source], scenes: Scenes 
     return {"task": task, "camera": settings.camera or "agentview", "fit": scenes.num_fit, "held_out": len(scenes) - scenes.num_fit}
 
 
+def _of_sources(
+    settings: Settings,
+    place: Mapping[str, Any],
+    sources: list[Source],
+    what: str,
+    of: list[Any],
+    schema: Any,
+    probe: Callable[[Source, Path], list[dict[str, Any]]],
+) -> list[dict[str, Any]]:
+    """The records that `probe` makes of each source, with `place`. `of`: what else they depend on."""
+    found = []
+    for source in sources:
+        rows = _cached(
+            settings, f"{place['task']} {source.name} {what}", [what, source.digest, *of], schema, lambda folder, source=source: probe(source, folder)
+        )
+        found += [{**place, "source": source.name, **row} for row in rows]
+    return found
+
+
 def _velocities(settings: Settings, task: str, sources: list[Source], device: torch.device) -> list[dict[str, Any]]:
     """The records of a task's scenes that were drawn with moving=true. The pair is (t−k, t) and P is of t, as a policy sees them."""
     data = velocity.read_drifts(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
-    place, found = _place(settings, task, sources, data), []
-    for source in sources:
-        rows = _cached(
-            settings,
-            f"{task} {source.name}",
-            ["velocity", source.digest, data.digest, settings.seed],
-            Speeds,
-            lambda folder, source=source: velocity.velocity_probe(source.features(data.frames, folder, device, "past"), data, settings.seed),
-        )
-        found += [place | {"source": source.name} | row for row in rows]
-    return found
+    place = _place(settings, task, sources, data)
+
+    def probe(source: Source, folder: Path) -> list[dict[str, Any]]:
+        return velocity.velocity_probe(source.features(data.frames, folder, device, "past"), data, settings.seed)
+
+    return _of_sources(settings, place, sources, "velocity", [data.digest, settings.seed], Speeds, probe)
 
 
 def _contents(settings: Settings, task: str, sources: list[Source], scenes: Scenes, device: torch.device) -> list[dict[str, Any]]:
     """The records of what lies there and on which side."""
-    place, found, ways = _place(settings, task, sources, scenes), [], contents.WAYS[:2] if settings.quick else contents.WAYS
-    for source in sources:
-        rows = _cached(
-            settings,
-            f"{task} {source.name} contents",
-            ["contents", source.digest, scenes.digest, ways],
-            Held,
-            lambda folder, source=source: contents.contents_probe(source.features(scenes.frames, folder, device), scenes, ways),
-        )
-        found += [place | {"source": source.name} | row for row in rows]
-    return found
+    place, ways = _place(settings, task, sources, scenes), contents.WAYS[:2] if settings.quick else contents.WAYS
+
+    def probe(source: Source, folder: Path) -> list[dict[str, Any]]:
+        return contents.contents_probe(source.features(scenes.frames, folder, device), scenes, ways)
+
+    return _of_sources(settings, place, sources, "contents", [scenes.digest, ways], Held, probe)
 
 
 def _names(settings: Settings, task: str, sources: list[Source], device: torch.device) -> list[dict[str, Any]]:
     """The records of a task's scenes that were drawn with version=1, where each thing has a name."""
     data = names.read_things(Path(settings.scenes) / task, settings.train, settings.held_out, settings.camera)
-    place, found = _place(settings, task, sources, data), []
-    for source in sources:
-        rows = _cached(
-            settings,
-            f"{task} {source.name}",
-            ["names", source.digest, data.digest, settings.seed],
-            Told,
-            lambda folder, source=source: names.names_probe(source.features(data.frames, folder, device), data, settings.seed),
-        )
-        found += [place | {"source": source.name} | row for row in rows]
-    return found
+    place = _place(settings, task, sources, data)
+
+    def probe(source: Source, folder: Path) -> list[dict[str, Any]]:
+        return names.names_probe(source.features(data.frames, folder, device), data, settings.seed)
+
+    return _of_sources(settings, place, sources, "names", [data.digest, settings.seed], Told, probe)
 
 
 def open_sources(settings: Settings) -> list[Source]:

@@ -10,21 +10,17 @@ from typing import Any
 import imageio.v3 as iio
 import pytest
 
-from envs.demos.episodes import write_episode
 from eval.gradients import Settings, main
 from policy.finetune import main as finetune
-from tests.policy.test_finetune import episode
 from tests.policy.test_finetune import settings as training
+from tests.policy.test_finetune import write_demos
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demos")
-    for i, steps in enumerate((6, 9, 7)):
-        write_episode(folder / f"episode_{i}.hdf5", episode(steps, i))
-    return folder
+    return write_demos(tmp_path_factory.mktemp("demos"))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from envs.demos.episodes import write_episode
 from policy.agent import Agent
 from policy.align import main as align
 from policy.aligning.captions import caption, tell, vocabulary
@@ -25,8 +24,8 @@ from policy.storage.checkpoint import load, save_streams
 from policy.training.aligned import streams_of
 from tests.policy.aligning_scenes import draw_scenes
 from tests.policy.small import config, observation
-from tests.policy.test_finetune import episode
 from tests.policy.test_finetune import settings as finetune_settings
+from tests.policy.test_finetune import write_demos
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -128,8 +127,7 @@ def test_sentences_name_what_lies_there(scenes: Path) -> None:
 
 
 def test_a_policy_is_told_where_things_lie(aligned: Path, streams: Path, tmp_path: Path) -> None:
-    for i, steps in enumerate((6, 9, 7)):
-        write_episode(tmp_path / "demos" / f"episode_{i}.hdf5", episode(steps, i))
+    write_demos(tmp_path / "demos")
     out = finetune(finetune_settings(tmp_path / "demos", tmp_path / "out", steps=3, align=aligned, streams=streams, mirror="false"))
     loaded = load(out)
     policy, model = loaded.policy, load_alignment(aligned)[0]
@@ -144,8 +142,7 @@ def test_a_policy_is_told_where_things_lie(aligned: Path, streams: Path, tmp_pat
 
 
 def test_keypoints_near_what_is_named_learn_and_its_place_does_not(aligned: Path, streams: Path, tmp_path: Path) -> None:
-    for i, steps in enumerate((6, 9, 7)):
-        write_episode(tmp_path / "demos" / f"episode_{i}.hdf5", episode(steps, i))
+    write_demos(tmp_path / "demos")
     given = {"align": aligned, "streams": streams, "mirror": "false", "join": "nearby"}
     one, more = (finetune(finetune_settings(tmp_path / "demos", tmp_path / f"out{steps}", steps=steps, **given)) for steps in (1, 4))
     before, after = (load(out).policy for out in (one, more))

@@ -58,7 +58,11 @@ def episode(steps: int, number: int, **attrs: Any) -> Episode:
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demos")
+    return write_demos(tmp_path_factory.mktemp("demos"))
+
+
+def write_demos(folder: Path) -> Path:
+    """Three short ones."""
     for i, steps in enumerate((6, 9, 7)):
         write_episode(folder / f"episode_{i}.hdf5", episode(steps, i))
     return folder

@@ -25,6 +25,7 @@ from policy.storage import checkpoint
 from policy.training import loop as training
 from policy.training.dataset import Demos, load_demos
 from policy.training.late import delayed
+from policy.training.sampling import Samples
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, awake, config, observation
 from tests.policy.test_export import needs
@@ -165,7 +166,7 @@ def test_tokens_and_pictures_are_of_the_same_rows(demos: Path, tmp_path: Path) -
     cache = training.token_cache(tmp_path / "cache", policy.streams, "these", data, 1, 4, seed=0)
     proprio, actions = Affine.of(data.own), Affine.identity(7)
     rows = np.array([1, 6, 7, 9, 20])
-    samples = [training.Samples(chosen, data, proprio, actions, policy, kept, torch.device("cpu")) for kept in (cache, None)]
+    samples = [Samples(chosen, data, proprio, actions, policy, kept, torch.device("cpu")) for kept in (cache, None)]
     cached, _ = samples[0]._from_cache(policy, rows, np.zeros(5, int))
     seen, _ = samples[1]._from_pictures(policy, rows, np.zeros((5, 2), int))
     torch.testing.assert_close(cached.p_patches, seen.p_patches, atol=5e-3, rtol=5e-3)  # type: ignore[union-attr]

@@ -23,17 +23,14 @@ from policy.training import loop as training
 from policy.training.cache import token_cache
 from policy.training.dataset import load_demos
 from tests.policy.small import config, inputs
-from tests.policy.test_finetune import episode, settings
+from tests.policy.test_finetune import episode, settings, write_demos
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
 
 @pytest.fixture(scope="module")
 def demos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("demos")
-    for i, steps in enumerate((6, 9, 7)):
-        write_episode(folder / f"episode_{i}.hdf5", episode(steps, i))
-    return folder
+    return write_demos(tmp_path_factory.mktemp("demos"))
 
 
 @pytest.fixture(scope="module")

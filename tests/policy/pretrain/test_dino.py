@@ -28,6 +28,7 @@ from policy.pretrain.samples import Samples
 from policy.pretrain.settings import Settings
 from policy.storage.checkpoint import load_fusion, load_streams
 from policy.streams import TwoStreamEncoder
+from tests.policy.pretrain.small_play import moving_squares
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -39,15 +40,7 @@ OF = {"dino": SMALL, "both": {key.replace("objective", "objective.dino"): value 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Squares that move over noise: (clips, frames, 32, 32, 3)."""
-    folder, rng = tmp_path_factory.mktemp("play"), np.random.default_rng(0)
-    frames = np.repeat(rng.integers(0, 120, (12, 1, 32, 32, 3), dtype=np.uint8), 6, axis=1)
-    for clip in frames:
-        y, x, color = *rng.integers(0, 20, 2), rng.integers(150, 255, 3)
-        for t, frame in enumerate(clip):
-            frame[y : y + 8, x + t : x + t + 8] = color
-    np.save(folder / "frames.npy", frames)
-    return folder
+    return moving_squares(tmp_path_factory.mktemp("play"))
 
 
 def words(data: Path, out: Path, objective: str, **changes: Any) -> list[str]:

@@ -22,6 +22,7 @@ from policy.pretrain.settings import Settings, check_memory
 from policy.probing import quick
 from policy.storage.checkpoint import load_fusion, load_streams, save_streams
 from policy.streams import TwoStreamEncoder
+from tests.policy.pretrain.small_play import moving_squares
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -31,15 +32,7 @@ TINY |= {"precision": "fp32", "num_threads": 1}
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Squares that move over noise: (clips, frames, 32, 32, 3)."""
-    folder, rng = tmp_path_factory.mktemp("play"), np.random.default_rng(0)
-    frames = np.repeat(rng.integers(0, 120, (12, 1, 32, 32, 3), dtype=np.uint8), 6, axis=1)
-    for clip in frames:
-        y, x, color = *rng.integers(0, 20, 2), rng.integers(150, 255, 3)
-        for t, frame in enumerate(clip):
-            frame[y : y + 8, x + t : x + t + 8] = color
-    np.save(folder / "frames.npy", frames)
-    return folder
+    return moving_squares(tmp_path_factory.mktemp("play"))
 
 
 def words(data: Path, out: Path, **changes: Any) -> list[str]:

@@ -1,0 +1,19 @@
+"""A few clips for tests of pre-training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+
+def moving_squares(folder: Path) -> Path:
+    """Squares that move over noise: (clips, frames, 32, 32, 3)."""
+    rng = np.random.default_rng(0)
+    frames = np.repeat(rng.integers(0, 120, (12, 1, 32, 32, 3), dtype=np.uint8), 6, axis=1)
+    for clip in frames:
+        y, x, color = *rng.integers(0, 20, 2), rng.integers(150, 255, 3)
+        for t, frame in enumerate(clip):
+            frame[y : y + 8, x + t : x + t + 8] = color
+    np.save(folder / "frames.npy", frames)
+    return folder
