@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,11 @@ import torch
 from policy.aligning.alignment import near, share_of_cells
 from policy.aligning.contrast import MOST_SCALE, Temperature, info_nce, symmetric
 from policy.aligning.metrics import alignment, modality_gap
+from policy.finetune import main as finetune
+from policy.shapes import Tokens
+from policy.storage.checkpoint import load
+from policy.training.contrast import Contrast
+from tests.policy.test_finetune import settings, write_demos
 
 
 def test_two_pictures_and_two_texts() -> None:
@@ -73,3 +79,23 @@ def test_metrics_by_hand() -> None:
     gap = modality_gap(np.array([[0.0, 0.0], [0.0, 2.0]]), np.array([[3.0, 1.0], [3.0, 5.0]]))  # centroids (0, 1) and (3, 3); variances 1 and 4
     assert gap["gap"] == pytest.approx(math.sqrt(13)) and (gap["variance_pictures"], gap["variance_texts"], gap["variance_ratio"]) == (1.0, 4.0, 0.25)
     assert gap["gap_ratio"] == pytest.approx(math.sqrt(13 / 2.5))
+
+
+def test_beside_a_policy_pictures_find_their_instruction() -> None:
+    torch.manual_seed(0)
+    loss = Contrast(tokens_dim=8, cameras=2, words_dim=4)
+    cameras = [Tokens(torch.randn(3, 5, 8, requires_grad=True), torch.randn(5, 2)) for _ in range(2)]
+    whole = torch.randn(3, 4, requires_grad=True)
+    same = loss(cameras, whole, torch.ones(3, 3, dtype=torch.bool)).item()
+    assert same >= math.log(3) - 1e-6, "where all are told the same, each is as right as any other"
+    found = loss(cameras, whole, torch.eye(3, dtype=torch.bool))
+    assert 0 < found.item() != same
+    found.backward()
+    assert all(part.grad is not None and part.grad.abs().sum() > 0 for part in (cameras[0].values, cameras[1].values, whole))
+
+
+def test_a_training_with_it_keeps_the_policy_alone(tmp_path: Path) -> None:
+    (tmp_path / "demos").mkdir()
+    demos = write_demos(tmp_path / "demos")
+    plain, beside = (load(finetune(settings(demos, tmp_path / f"out{weight}", steps=2, contrast=weight))) for weight in (0.0, 0.5))
+    assert plain.policy.state_dict().keys() == beside.policy.state_dict().keys()
