@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from policy.agent import Agent
 from policy.align import main as align
@@ -19,6 +20,8 @@ from policy.finetune import main as finetune
 from policy.model import build_streams
 from policy.probing.named import read_named
 from policy.shapes import cell_centres
+from policy.show_words import Settings as ShowWords
+from policy.show_words import main as show_words
 from policy.storage.aligned import find_alignment, load_alignment
 from policy.storage.checkpoint import load, save_streams
 from policy.training.aligned import streams_of
@@ -139,6 +142,15 @@ def test_a_policy_is_told_where_things_lie(aligned: Path, streams: Path, tmp_pat
     agent.act(observation() | {"instruction": "pick up the red cube"})
     look = agent.attention()
     assert look is not None and look.keypoints.shape == (2, 2, 2) and look.heat.shape == (2, 4, 4)
+
+
+def test_the_figures_are_drawn(aligned: Path, scenes: Path, streams: Path, tmp_path: Path) -> None:
+    words = [f"align={aligned}", f"scenes={scenes}", f"streams={streams}", f"out={tmp_path}", "shown=2", "points=30", "num_threads=1"]
+    show_words(parse("policy.conf", "show_words", ShowWords, words))
+    for name in ("maps.png", "tsne.png"):
+        with Image.open(tmp_path / name) as picture:
+            colours = picture.convert("RGB").getcolors(1 << 24)
+            assert min(picture.size) > 200 and colours is not None and len(colours) > 50
 
 
 def test_keypoints_near_what_is_named_learn_and_its_place_does_not(aligned: Path, streams: Path, tmp_path: Path) -> None:
