@@ -18,6 +18,7 @@ ENCODERS: dict[str, str] = {
     "pixelwise": "policy.encoders.pixelwise:Pixelwise",
     "avg_late": "policy.encoders.avg_late:AvgLate",
     "avg_early": "policy.encoders.avg_early:AvgEarly",
+    "cls_alone": "policy.encoders.cls_alone:ClsAlone",
     "all_patches_late": "policy.encoders.all_patches_late:AllPatchesLate",
     "cnn_keypoints": "policy.encoders.cnn:CnnKeypoints",
     "cnn_avg": "policy.encoders.cnn:CnnAverage",

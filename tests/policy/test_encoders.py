@@ -53,6 +53,7 @@ def test_sizes_of_spec_a12() -> None:
     d, n = 64, 16
     assert numbers["avg_late"] == 4 * d
     assert numbers["avg_early"] == d
+    assert numbers["cls_alone"] == 2 * d
     assert numbers["pixelwise"] == (n + 1) * d
     assert numbers["all_patches_late"] == 2 * (n + 1) * d
 
@@ -67,3 +68,11 @@ def test_both_streams_reach_the_head(name: str) -> None:
     for key, value in parts.items():
         assert value.grad is not None, key
         assert (value.grad.abs().sum(dim=-1) > 0).all(), key
+
+
+def test_cls_alone_never_sees_a_patch() -> None:
+    encoder, tokens = build(config("cls_alone")).encoder, seen(True)
+    assert isinstance(tokens, StreamTokens)
+    other = StreamTokens(tokens.m_cls, -tokens.m_patches, tokens.p_cls, 2 * tokens.p_patches)
+    assert torch.equal(encoder(tokens).values, encoder(other).values)
+    assert torch.equal(encoder(tokens).values[:, 0], torch.cat([tokens.m_cls, tokens.p_cls], dim=-1))
