@@ -23,8 +23,8 @@ ROW_KEYS = (
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
 SELDOM = (
-    "split", "corrections", "latency", "action_latency", "trained_for", "history", "streams_used", "without", "said", "motion", "speed", "trained_motion",
-    "actions_from", "goal", "fault", "fallback",
+    "split", "corrections", "latency", "action_latency", "trained_for", "history", "memory", "streams_used", "without", "said", "motion", "speed",
+    "trained_motion", "actions_from", "goal", "fault", "fallback",
 )  # fmt: skip
 # rows have those that apply, and results those of SELDOM
 CONDITIONS = ("head", "language", "join", "num_demos", "multiplied_from", "streams", "perturbation", *SELDOM)

@@ -91,6 +91,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         num_demos=training.get("num_demos"),
         multiplied_from=training.get("multiplied_from"),
         corrections=training.get("corrections"),
+        memory=config.memory or None,
         streams=_streams(training),
         actions_from=_actions_from(stored.config["task"], training),
         goal=settings.goal,

@@ -75,7 +75,7 @@ def _columns(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
 def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
     """What the line of each folder is called: the encoder, whether the streams below it were never trained, and which they are if there are several.
 
-    Demonstrations that were multiplied have lines of their own.
+    Demonstrations that were multiplied have lines of their own, and so have policies that remember.
     """
     streams: dict[str, set[str]] = {}
     for entry in entries:
@@ -89,6 +89,8 @@ def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
             names[entry.folder] = f"{entry.name}, streams {own}" if len(streams[entry.name] - {"random"}) > 1 else entry.name
         if few := entry.results.get("multiplied_from"):
             names[entry.folder] += f", {few} multiplied"
+        if moments := entry.results.get("memory"):
+            names[entry.folder] += f", memory {moments}"
     return names
 
 

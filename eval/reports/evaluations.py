@@ -12,7 +12,7 @@ from eval.results import CONDITIONS, unfinished
 
 def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.Table:
     """The table of the entries; columns without any value, and conditions that are the same for all, are left out of what people read."""
-    records = [_record(entry) for entry in entries]
+    records = [record_of(entry) for entry in entries]
     columns = {title: [write(record) for record in records] for title, write in COLUMNS.items()}
     shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
     if "demos" not in shown and any(record["multiplied_from"] or record["corrections"] for record in records):
@@ -25,7 +25,7 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     return tables.Table(tuple(shown), list(zip(*shown.values(), strict=True)), records, notes)
 
 
-def _record(entry: Entry) -> dict[str, Any]:
+def record_of(entry: Entry) -> dict[str, Any]:
     """One row of the CSV."""
     results = entry.results
     success, error = results["success"], results["position_error_cm"]
@@ -78,6 +78,7 @@ LEGEND = {
     "without": "the stream that was taken away at evaluation: m (what changed), p (what is where)",
     "fault": "what was made to fail, and from which control step on (docs/fallbacks.md)",
     "history": "what the policy is told of the robot since its pictures were taken",
+    "memory": "moments whose features the policy remembers (docs/memory.md)",
     "goal": "what an inverse model was to bring about: a picture of the end, or a film of the way (docs/planner.md)",
     "actions from": "whose recorded actions the inverse model under a planner learnt from (docs/planner.md)",
     "streams": "the pre-trained vision transformers, by their sha256 (random: never trained)",

@@ -99,7 +99,7 @@ def _with_interval(value: float | None, low: float | None, high: float | None) -
     return "" if value is None or low is None or high is None else f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-OF_A_RECIPE = ("streams", "history", "trained_for", "actions_from", "goal")  # beside its name and conditions
+OF_A_RECIPE = ("streams", "history", "memory", "trained_for", "actions_from", "goal")  # beside its name and conditions
 WHAT: dict[str, Any] = {  # what a line of either table is about
     "task": lambda r: r["task"],
     "split": lambda r: r["split"] or "",
@@ -114,6 +114,7 @@ WHAT: dict[str, Any] = {  # what a line of either table is about
     "policy": lambda r: r["policy"],
     "streams": lambda r: r["streams"] or "",
     "history": lambda r: r["history"] or "",
+    "memory": lambda r: str(r["memory"] or ""),
     "goal": lambda r: r["goal"] or "",
     "actions from": lambda r: r["actions_from"] or "",
 }
