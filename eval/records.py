@@ -41,6 +41,7 @@ class Episode(TypedDict):
     action_latency: NotRequired[Index | None]
     trained_for: NotRequired[Text | None]
     history: NotRequired[Text | None]
+    fusion: NotRequired[Text | None]
     memory: NotRequired[Index | None]
     streams_used: NotRequired[Name | None]
     without: NotRequired[Name | None]
@@ -90,6 +91,7 @@ class About(TypedDict, total=False):
     action_latency: Index | None
     trained_for: Text | None
     history: Text | None
+    fusion: Text | None
     memory: Index | None
     streams_used: Name | None
     without: Name | None

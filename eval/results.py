@@ -23,7 +23,7 @@ ROW_KEYS = (
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
 SELDOM = (
-    "split", "corrections", "latency", "action_latency", "trained_for", "history", "memory", "streams_used", "without", "said", "motion", "speed",
+    "split", "corrections", "latency", "action_latency", "trained_for", "history", "fusion", "memory", "streams_used", "without", "said", "motion", "speed",
     "trained_motion", "actions_from", "goal", "fault", "fallback",
 )  # fmt: skip
 # rows have those that apply, and results those of SELDOM

@@ -26,6 +26,7 @@ from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
 from eval.results import RESULTS, read_about
+from policy.fusion import told
 from policy.heads import WITH_PLANNER
 from policy.options import Said, Without
 from whatwhere.command import command
@@ -105,7 +106,7 @@ class Settings:
 
         chosen = {method: given or {} for method, given in self.study.methods.items()}
         baseline = self.study.baseline
-        names = [learned(given.get("encoder", method), *map(given.get, NAMED)) for method, given in chosen.items()]
+        names = [_called(method, given) for method, given in chosen.items()]
         if baseline is not None and baseline not in names:
             raise BadInput(f"study.baseline={baseline}: no method has it; there are {', '.join(names)}{did_you_mean(baseline, names)}")
         for task, split in product(self.study.tasks, self.study.splits):
@@ -243,6 +244,12 @@ def main(settings: Settings) -> None:
     if failed:
         print("\n".join(failed), file=sys.stderr)
         raise SystemExit(1)
+
+
+def _called(method: str, given: Mapping[str, Any]) -> str:
+    """What tables will call a method's policies."""
+    fusion = told(*map(given.get, ("fusion", "cls_fusion", "sharing")))
+    return learned(given.get("encoder", method), *map((dict(given) | {"fusion": fusion}).get, NAMED))
 
 
 def _tasks(given: Mapping[str, Any]) -> list[str]:

@@ -59,6 +59,7 @@ class Player:
     action_latency: int | None = None  # by which actions are carried out late
     trained_for: str | None = None  # the latencies of its training, where those of the evaluation are others
     history: str | None = None  # what the policy is told of the robot since (policy.history)
+    fusion: str | None = None  # of both streams, where it is not the usual one
     memory: int | None = None  # moments that it remembers (policy.memory), where it remembers
     streams_used: str | None = None  # where it is not both
     without: str | None = None  # the stream that is taken away

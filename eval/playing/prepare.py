@@ -16,6 +16,7 @@ from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
 from policy.ablation import check_without
 from policy.fallback import check_fallback
+from policy.fusion import told as told_fusion
 from policy.late import check_pace
 from policy.memory import check_memory
 from whatwhere.errors import BadInput, about, choose
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from policy.storage.stored import Stored
 
 DEFAULT_ENCODER = "pixelwise"
+FUSES = "pixelwise"  # the encoder that asks for a fusion
 INVERSE = "inverse"  # a policy's folder of the model that was learnt with it (policy.training.planning)
 UNKNOWN = "unknown"  # the version of demonstrations that were matched to no task (envs.demos.formats.foreign)
 
@@ -92,6 +94,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         multiplied_from=training.get("multiplied_from"),
         corrections=training.get("corrections"),
         memory=config.memory or None,
+        fusion=told_fusion(config.fusion, config.cls_fusion, config.sharing) if config.encoder == FUSES else None,
         streams=_streams(training),
         actions_from=_actions_from(stored.config["task"], training),
         goal=settings.goal,

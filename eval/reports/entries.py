@@ -15,7 +15,7 @@ from policy.choices import DEFAULTS, USUAL
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput, did_you_mean
 
-NAMED = ("head", "streams_used", "language", "join")  # what `learned` is told, in its order
+NAMED = ("head", "streams_used", "language", "join", "fusion")  # what `learned` is told, in its order
 
 
 @dataclass
@@ -76,11 +76,18 @@ def demos(results: Mapping[str, Any]) -> str:
     return plain + (f" and {counted(count, 'correction')}" if (count := results.get("corrections")) else "")
 
 
-def learned(encoder: object, head: str | None = None, used: str | None = None, language: str | None = None, join: str | None = None) -> str:
-    """What a learned policy is called: `pixelwise`, or `pixelwise+flow`, `pixelwise+film`; `pixelwise:p` if it sees one stream alone."""
+def learned(
+    encoder: object,
+    head: str | None = None,
+    used: str | None = None,
+    language: str | None = None,
+    join: str | None = None,
+    fusion: str | None = None,
+) -> str:
+    """What a learned policy is called: `pixelwise`, or `pixelwise+flow`, `pixelwise+film`, `pixelwise (gating)`; `pixelwise:p` if it sees one stream alone."""
     choices = {"head": head, "language": language, "join": join}
     named = [choice for name, choice in choices.items() if choice not in (None, DEFAULTS[name])]
-    return "+".join([str(encoder), *named]) + ("" if used in (None, "both") else f":{used}")
+    return "+".join([str(encoder), *named]) + (f" ({fusion})" if fusion else "") + ("" if used in (None, "both") else f":{used}")
 
 
 def find(folders: str | Sequence[str]) -> list[Path]:

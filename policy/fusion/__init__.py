@@ -14,3 +14,11 @@ FUSIONS: dict[str, str] = {
 }
 CLS_FUSIONS: dict[str, str] = FUSIONS | {"cross_attention": "policy.fusion.cross_attention:PairAttention"}
 SHARINGS = ("separate", "shared")
+USUAL = ("linear", "linear", "separate")  # fusion, cls_fusion, sharing
+
+
+def told(fusion: str | None = None, cls_fusion: str | None = None, sharing: str | None = None) -> str | None:
+    """How streams are joined, for rows and names: `gating`, `linear, CLS gating`, `linear, shared`; None where it is the usual way. None means the usual."""
+    chosen = patches, cls, shared = tuple(value or usual for value, usual in zip((fusion, cls_fusion, sharing), USUAL, strict=True))
+    said = patches + (f", CLS {cls}" if cls != patches else "") + (f", {shared}" if shared != USUAL[2] else "")
+    return None if chosen == USUAL else said

@@ -1,4 +1,4 @@
-"""A policy that remembers says so in its rows and tables; one that does not is told as before."""
+"""A policy that remembers, or that joins its streams in another way, says so in its rows and tables; others are told as before."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+from eval import study
 from eval.playing import prepare
 from eval.reports import curves, trainings
 from eval.reports.entries import collect
 from eval.reports.evaluations import make_table
 from eval.results import load
 from eval.run import Settings
+from policy.fusion import told
 from policy.model import build
 from policy.storage.checkpoint import save_pretrained
 from policy.transforms import Affine
@@ -48,3 +50,23 @@ def test_tables_and_curves_keep_them_apart(tmp_path: Path) -> None:
     assert over is not None and [record["success"] for record in over.records if record["num_demos"] == 5] == [pytest.approx(0.75), pytest.approx(0.5)]
     assert set(curves._lines(entries).values()) == {"pixelwise", "pixelwise, memory 10"}
     assert "memory" not in make_table(collect(sorted(tmp_path.glob("plain*")))).header
+
+
+def test_fusions_are_told_apart(tmp_path: Path) -> None:
+    """In rows, in names and in the plan of a study: else one would be tested against itself."""
+    assert told() is None and told("gating", "gating") == "gating" and told("linear", "mlp") == "linear, CLS mlp" and told(sharing="shared") == "linear, shared"
+    for fusion in (None, "gating", "linear, shared"):
+        fill(tmp_path / str(fusion), "pixelwise", 10, **({"fusion": fusion} if fusion else {}))
+    entries = collect(sorted(tmp_path.iterdir()), "pixelwise")
+    assert {entry.name for entry in entries} == {"pixelwise", "pixelwise (gating)", "pixelwise (linear, shared)"}
+    assert [entry.p is None for entry in entries] == [entry.name == "pixelwise" for entry in entries]
+    plan = parse("eval.conf", "study", study.Settings, ["study=fusions", "study.baseline=pixelwise (gating)"])
+    assert plan.study.baseline == "pixelwise (gating)"
+
+
+def test_rows_say_the_fusion(tmp_path: Path) -> None:
+    made = config("pixelwise", fusion="gating", cls_fusion="gating")
+    identity = {"proprio": Affine.identity(made.own_dim), "actions": Affine.identity(7)}
+    saved = save_pretrained(awake(build(made)), tmp_path, task="pick_at_xy", normalisation=identity, training={"task_version": "0", "rendering": "fast"})
+    player = prepare.prepare(parse("eval.conf", "run", Settings, ["task=pick_at_xy", f"checkpoint={saved}"]))
+    assert player.row({"success": True})["fusion"] == "gating"
