@@ -4,4 +4,5 @@ OBJECTIVES = {
     "video_prediction": "policy.pretrain.video_prediction:VideoPrediction",
     "dino": "policy.pretrain.dino:Dino",
     "both": "policy.pretrain.both:Both",
+    "latent_diffusion": "policy.pretrain.latent_diffusion:LatentDiffusion",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -43,6 +44,9 @@ class Both(Objective):
         theirs = self.dino.groups()
         known = {id(weights) for group in theirs for weights in group["params"]}
         return [*theirs, {"params": [weights for weights in self._trained() if id(weights) not in known]}]
+
+    def keep_beside(self, out: Path, streams_sha256: str) -> Path:
+        return self.video_prediction.keep_beside(out, streams_sha256)
 
     def begin(self, step: int, steps: int, optimizer: torch.optim.Optimizer) -> None:
         self.dino.begin(step, steps, optimizer)

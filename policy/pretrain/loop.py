@@ -62,8 +62,11 @@ def pretrain(settings: Settings) -> Path | None:
         config = PolicyConfig(size=clips.size, streams=StreamsConfig(**_sizes(settings)))  # type: ignore[arg-type]  # refuses what could not be kept
         torch.manual_seed(settings.seed)
         objective = build(settings, clips.size)
-        begun = None if settings.init is None else begin_from(settings.init, objective.streams, objective.fusion, _sizes(settings))
-        claimed = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
+        begun = None if settings.init is None else begin_from(settings.init, objective.streams, objective.fusion, _sizes(settings), settings.frozen)
+        if settings.frozen:
+            objective.freeze()
+        told = {key: value for key, value in dataclasses.asdict(settings).items() if key != "frozen" or value}  # as earlier runs have it
+        claimed = {key: value for key, value in told.items() if key not in PLACES}
         record = claimed | {"init": begun, "footage": digest(footage)}
         if engine.is_main:
             claim(out, record)
@@ -71,10 +74,13 @@ def pretrain(settings: Settings) -> Path | None:
         engine.close()
         if not engine.is_main:
             return None
-        training = {"settings": dataclasses.asdict(settings), "init_sha256": begun, "footage": record["footage"], "figures": figures}
+        training = {"settings": told, "init_sha256": begun, "footage": record["footage"], "figures": figures}
         training |= {"seconds": _seconds(out)} if (out / CLOCK).exists() else {}
         streams, fusion = objective.kept
         name = save_streams(streams, out, config, training, fusion)
+        beside = objective.keep_beside(out, name)
+        if beside is not None:
+            print(beside)
         print(out / "streams" / name[:16])
         return out / "streams" / name[:16]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,6 +44,15 @@ class Objective(nn.Module):
     def groups(self) -> list[dict[str, Any]]:
         """What is trained, as the optimiser takes it."""
         return [{"params": list(self._trained())}]
+
+    def freeze(self) -> None:
+        """Streams and fusion stay as they are: the rest learns over them."""
+        self.streams.requires_grad_(False)
+        self.fusion.requires_grad_(False)
+
+    def keep_beside(self, out: Path, streams_sha256: str) -> Path | None:
+        """Writes to `out` what makes pictures of the kept streams' changes, if there is such a thing, and returns its folder."""
+        return None
 
     def _trained(self) -> Iterable[nn.Parameter]:
         return (weights for weights in self.parameters() if weights.requires_grad)

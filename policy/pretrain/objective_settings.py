@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Annotated, Literal
 
+from policy.diffusion.needs import need_diffusers
 from policy.fusion import CLS_FUSIONS
 from policy.options import WeightDecay
 from whatwhere.errors import BadInput
@@ -71,4 +72,23 @@ class Both:
     dino_weight: Weight
 
 
-ObjectiveSettings = VideoPrediction | Dino | Both
+Width = Annotated[int, Range(8, 4096)]
+
+
+@options
+class LatentDiffusion:
+    name: Literal["latent_diffusion"]
+    vae: InputPath | None
+    patches: bool
+    hidden: Share
+    unknown: Share
+    widths: Annotated[tuple[Width, ...], Length(1, 6)]
+    ema: Annotated[float, Range(0, 1, below=True)]
+
+    def __post_init__(self) -> None:
+        need_diffusers("name=latent_diffusion")
+        if any(width % 8 for width in self.widths):
+            raise BadInput(f"widths={list(self.widths)}: must be multiples of 8")
+
+
+ObjectiveSettings = VideoPrediction | Dino | Both | LatentDiffusion

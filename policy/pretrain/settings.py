@@ -27,6 +27,7 @@ PLACES = (
     "probe_every",
 )  # no influence on what is learnt
 
+LEARNT_BY_STREAMS = ("dino", "both")  # objectives that leave nothing to learn where streams are frozen
 BYTES_A_WEIGHT = 16  # in fp32: itself, its gradient, and two averages of AdamW
 
 
@@ -38,6 +39,7 @@ class Settings:
     data: InputPath
     out: OutputFolder
     init: InputPath | None
+    frozen: bool
     preset: Annotated[str, Text("the name of a preset", 100)] | None
     steps: Count
     epochs: Annotated[float, Range(0, 1_000_000, above=True)] | None
@@ -76,6 +78,10 @@ class Settings:
     def __post_init__(self) -> None:
         if self.crop[0] > self.crop[1]:
             raise BadInput(f"crop={list(self.crop)}: needs two shares, from … to, such as [0.4,1.0]")
+        if self.frozen and self.init is None:
+            raise BadInput("frozen=true: needs init=FOLDER, the streams over which the rest is to learn")
+        if self.frozen and self.objective.name in LEARNT_BY_STREAMS:
+            raise BadInput(f"frozen=true: objective={self.objective.name} teaches streams; valid with: video_prediction, latent_diffusion")
         check_memory(self.dim, self.depth)
         if self.micro_batches is not None and self.batch % self.micro_batches:
             raise BadInput(f"micro_batches={self.micro_batches}: must divide batch={self.batch}")

@@ -15,10 +15,11 @@ from whatwhere.errors import BadInput
 SIZES = ("patch", "dim", "depth", "heads", "stem")
 
 
-def begin_from(folder: str | Path, streams: TwoStreamEncoder, fusion: nn.Module | None, sizes: dict[str, object]) -> str:
+def begin_from(folder: str | Path, streams: TwoStreamEncoder, fusion: nn.Module | None, sizes: dict[str, object], frozen: bool = False) -> str:
     """Loads the streams saved in `folder` and, where the same kind of fusion lies beside them, the fusion. Returns the streams' sha256.
 
-    Pictures may be of another size: positions are then interpolated. Raises BadInput where `sizes` (patch, dim, depth, heads, stem) differ.
+    Pictures may be of another size: positions are then interpolated. Raises BadInput where `sizes` (patch, dim, depth, heads, stem) differ and, if they are to
+    stay as they are (`frozen`), where there is no fusion that fits.
     """
     before, record = load_streams(folder)
     for name in SIZES:
@@ -33,4 +34,6 @@ def begin_from(folder: str | Path, streams: TwoStreamEncoder, fusion: nn.Module 
     if known is not None and fusion is not None and getattr(fusion, "choices", None) == known.choices:
         with torch.no_grad():
             fusion.load_state_dict(known.state_dict())
+    elif frozen:
+        raise BadInput(f"frozen=true: no fusion of this objective's kind beside the streams of init={folder}")
     return record["sha256"]

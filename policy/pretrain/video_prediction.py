@@ -11,7 +11,7 @@ of fused ones in both frames (`colour_words`). That puts *where* into tokens in 
 
 from __future__ import annotations
 
-import dataclasses
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from policy.channels import m_channels, p_channels
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import WORDS, colour_words
+from policy.pretrain.hiding import without
+from policy.pretrain.kept_decoder import save_decoder
 from policy.pretrain.objective import Objective
 from policy.pretrain.perceptual import Perceptual, pretrained_features
 from policy.pretrain.picture_decoder import PictureDecoder
@@ -71,7 +73,7 @@ class VideoPrediction(Objective):
         self.cls_mask = nn.Parameter(torch.zeros(streams.dim))
         patch = streams.size // streams.grid[0]
         scales = tuple(range(patch.bit_length() - 1))  # strides 2, 4, … patch: those of the decoder
-        self.image_encoder = _image_encoder(image_encoder, image_weights, scales) if blind < 1 else None
+        self.image_encoder, self.encoder_name = (_image_encoder(image_encoder, image_weights, scales), image_encoder) if blind < 1 else (None, None)
         # fine to coarse as timm gives them; the decoder takes them coarse to fine, beginning at the grid's scale
         channels = list(self.image_encoder.feature_info.channels())[::-1] if self.image_encoder is not None else []  # type: ignore[union-attr]
         self.decoder = PictureDecoder(streams.dim, streams.grid, patch, channels)
@@ -110,9 +112,7 @@ class VideoPrediction(Objective):
 
     def fuse(self, tokens: StreamTokens, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"]) -> Tokens:
         """What is known without the `hidden` patches of M and, where `unknown`, without its CLS."""
-        m_patches = torch.where(hidden[:, :, None], self.mask.to(tokens.m_patches.dtype), tokens.m_patches)
-        m_cls = torch.where(unknown[:, None], self.cls_mask.to(tokens.m_cls.dtype), tokens.m_cls)
-        return self.fusion(dataclasses.replace(tokens, m_patches=m_patches, m_cls=m_cls))
+        return self.fusion(without(tokens, hidden, unknown, self.mask, self.cls_mask))
 
     def decode(self, fused: Tokens, now: Tensor, seen: Tensor | None = None) -> Float[Tensor, "b 3 h w"]:
         """Frame t+k; the samples `seen` have the image encoder's help."""
@@ -143,6 +143,10 @@ class VideoPrediction(Objective):
             "copy_db": now,
         }
         return {name: moving_db(picture, later, now) for name, picture in forms.items()}, forms["blind_prediction_db"]
+
+    def keep_beside(self, out: Path, streams_sha256: str) -> Path:
+        """`out/decoder`: the decoder, and the image encoder if there is one. A tool for pictures; policies need none of it."""
+        return save_decoder(out, self.decoder, self.image_encoder, self.encoder_name, self.streams, streams_sha256)
 
 
 def _image_encoder(name: str, weights: str | None, scales: tuple[int, ...]) -> nn.Module:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 
 
 def moving_squares(folder: Path) -> Path:
@@ -17,3 +18,14 @@ def moving_squares(folder: Path) -> Path:
             frame[y : y + 8, x + t : x + t + 8] = color
     np.save(folder / "frames.npy", frames)
     return folder
+
+
+def tiny_vae(folder: Path) -> Path:
+    """A diffusers `AutoencoderKL` of random weights: latents of 4 channels and half the size."""
+    from policy.diffusion.autoencoding import small_vae
+
+    if not (folder / "vae").exists():
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            small_vae(4, (8, 16), 32).half().save_pretrained(folder / "vae")
+    return folder / "vae"

@@ -22,7 +22,7 @@ from policy.pretrain.settings import Settings, check_memory
 from policy.probing import quick
 from policy.storage.checkpoint import load_fusion, load_streams, save_streams
 from policy.streams import TwoStreamEncoder
-from tests.policy.pretrain.small_play import moving_squares
+from tests.policy.pretrain.small_play import moving_squares, tiny_vae
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -279,8 +279,9 @@ def test_streams_that_no_memory_holds_are_refused(monkeypatch: pytest.MonkeyPatc
         check_memory(4096, 64)
 
 
-def test_every_objective_has_its_settings() -> None:
+def test_every_objective_has_its_settings(tmp_path: Path) -> None:
     for name in OBJECTIVES:
-        settings = parse("policy.conf", "pretrain", Settings, [f"objective={name}", "data=/tmp", "dim=64", "depth=1", "heads=2"])
+        more = [f"objective.vae={tiny_vae(tmp_path)}"] if name == "latent_diffusion" else []
+        settings = parse("policy.conf", "pretrain", Settings, [f"objective={name}", "data=/tmp", "dim=64", "depth=1", "heads=2", *more])
         objective = loop.build(settings, 32)
         assert settings.objective.name == name and isinstance(objective.streams, TwoStreamEncoder) and objective.fusion is not None
