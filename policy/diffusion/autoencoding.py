@@ -49,7 +49,7 @@ def autoencode(settings: Settings) -> Path:
             raise BadInput(f"size={clips.size}: must be a multiple of {2 ** (len(settings.widths) - 1)}, by which {len(settings.widths)} widths divide it")
         claim(out, {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES} | {"footage": digest(footage)})
         torch.manual_seed(settings.seed)
-        model = small_vae(settings.channels, settings.widths, clips.size).to(device)
+        model = small_vae(settings.channels, settings.widths, clips.size).to(device)  # type: ignore[arg-type]
         _train(settings, clips, model, device)
         model.register_to_config(scaling_factor=round(1 / _spread(model, clips, settings, device), 4))
         model.half().save_pretrained(out / "vae", safe_serialization=True)

@@ -74,7 +74,7 @@ class LatentDiffusion(Objective):
     def assess(self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
         """dB on moving pixels for held-out pairs, by the averaged weights: generated from all of the change, from none of it, and beside copying frame t."""
         now, later = now[:LOOKED], later[:LOOKED]
-        denoiser: Denoiser = self.average.module
+        denoiser: Denoiser = self.average.module  # type: ignore[assignment]
         change = self.change(now, later, torch.zeros(len(now), self.streams.num_patches, dtype=torch.bool, device=now.device))
         latent = self.autoencoder.encode(now)
         context, unknown = denoiser.context(change), torch.ones(len(now), dtype=torch.bool, device=now.device)
@@ -88,5 +88,5 @@ class LatentDiffusion(Objective):
 
     def keep_beside(self, out: Path, streams_sha256: str) -> Path:
         """`out/diffusion`: the averaged denoiser and the autoencoder."""
-        average: Denoiser = self.average.module
+        average: Denoiser = self.average.module  # type: ignore[assignment]
         return save_generator(out, self.autoencoder, average, self.widths, self.streams.dim, self.streams.size, streams_sha256)
