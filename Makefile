@@ -19,11 +19,12 @@ LOCKS := requirements.lock requirements-dev.lock
 # What .venv/ready must say: the locked versions, where they come from and the folder (a virtual environment cannot be moved).
 READY = $(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16) $(or $(TORCH_INDEX),default) $(CURDIR)
 
-.PHONY: help setup install eval test test-slow test-interop check format wheel lock clean distclean
+.PHONY: help setup install eval study test test-slow test-interop check format wheel lock clean distclean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
 	@echo 'make setup     .venv with the locked versions, and the system libraries that rendering needs'
+	@echo 'make study     one small study from nothing, as a check of all of it: demonstrations, two policies, their table and page; some ten minutes on two cores'
 	@echo 'make test-interop  what robomimic and LeRobot make of our files, by their own loaders'
 	@echo 'make test-slow the slow tests too;  make check  linter and type checker;  make wheel  dist/*.whl'
 	@echo 'make lock      writes the lock files from .venv;  make clean  removes what was built;  make distclean  .venv as well'
@@ -53,6 +54,13 @@ endif
 
 eval: setup
 	@$(PY) -m eval.run task=$(TASK) encoder=$(ENCODER) $(ARGS)
+
+# Given again after a kill, it carries on. STUDY=FOLDER puts it elsewhere.
+STUDY ?= outputs/small
+study: setup
+	@$(PY) -m eval.study study=small episodes=25 video=failures jobs=2 out=$(STUDY) demos=$(STUDY)/demos $(ARGS)
+	@$(PY) -m eval.report folders=$(STUDY)/rows baseline=avg_late out=$(STUDY)/report page=true
+	@echo 'open $(STUDY)/report/page.html in a browser'
 
 test: setup
 	@$(PY) -m pytest -q -m 'not slow' -n 2 --dist loadfile $(ARGS)

@@ -34,7 +34,7 @@ from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed, did_you_mean, shown
 from whatwhere.files import owned, path_name
-from whatwhere.kinds import Length, OutputFolder, Processes, Range, Seed, Text
+from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.options import options
 from whatwhere.parent import child_environment
 from whatwhere.pieces import spelled
@@ -98,6 +98,7 @@ class Settings:
     seed: Seed
     jobs: Processes
     plan: bool
+    video: Annotated[int, Range(0, 1_000_000)] | Annotated[str, OneOf("failures")] = 0
 
     def __post_init__(self) -> None:
         from envs.catalogue import check_version
@@ -208,7 +209,7 @@ class Settings:
         return Path(self.out) / "rows" / "_".join(words)
 
     def evaluate(self, cell: Cell, play: Mapping[str, str]) -> list[str]:
-        given: dict[str, Any] = {"checkpoint": self.policy(cell), "episodes": self.episodes, "seed": self.seed, "video": 0}
+        given: dict[str, Any] = {"checkpoint": self.policy(cell), "episodes": self.episodes, "seed": self.seed, "video": self.video}
         given |= {"num_envs": 1} if self.jobs > 1 else {}  # the cores are shared out among the jobs
         return _python("eval.run", task=cell.task, **given, **play, out=str(self.rows(cell, play)))
 

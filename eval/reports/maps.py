@@ -41,7 +41,7 @@ def draw(entries: Sequence[Entry], path: str | Path) -> Path:
         axis.set_visible(False)
     if shading is not None:
         label = "position error, cm (median in the square)"
-        figure.colorbar(shading, ax=axes, label=label, shrink=0.9, extend="both", ticks=[0.2, 0.5, 1, 2, 5, 10, 20], format="%g")
+        figure.colorbar(shading, ax=axes, label=label, shrink=min(0.9, 3 / rows), extend="both", ticks=[0.2, 0.5, 1, 2, 5, 10, 20], format="%g")
     with atomic(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
     plt.close(figure)

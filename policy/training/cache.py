@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from msgspec import Meta
+from torch import Tensor
 
 from policy.channels import m_channels, p_channels, picture_tensor
 from policy.shapes import StreamTokens
@@ -49,9 +50,24 @@ class TokenCache:
             if array.dtype != np.float16 or array.ndim != (5 if name.endswith("patches") else 4) or array.shape[:2] != (self.shifts, samples):
                 raise BadInput(f"{folder / name}.npy: found {array.dtype} {array.shape}, index.json says {self.shifts} copies; remove that folder")
         self.table = shift_table(self.shifts, samples, self.index["reach_px"], self.index["seed"])
+        self.held: dict[str, Tensor] = {}
+
+    def beside(self, device: torch.device) -> TokenCache:
+        """Itself, its tokens held by a GPU where half of what is free there takes them: training then waits for no disk."""
+        size = sum(array.nbytes for array in self.arrays.values())
+        if device.type == "cuda" and size <= torch.cuda.mem_get_info(device)[0] // 2:
+            self.hold(device)
+        return self
+
+    def hold(self, device: torch.device) -> None:
+        self.held = {name: torch.from_numpy(np.array(array)).to(device) for name, array in self.arrays.items()}
 
     def tokens(self, shift: Int[np.ndarray, " b"], sample: Int[np.ndarray, " b"]) -> StreamTokens:
-        """Stream tokens of the chosen copies, float16: cls (b, c, d), patches (b, c, n, d)."""
+        """Stream tokens of the chosen copies, float16, where they are held: cls (b, c, d), patches (b, c, n, d)."""
+        if self.held:
+            device = self.held[FIELDS[0]].device
+            copies, rows = torch.from_numpy(shift).to(device), torch.from_numpy(sample).to(device)
+            return StreamTokens(*(self.held[name][copies, rows] for name in FIELDS))
         return StreamTokens(*(torch.from_numpy(self.arrays[name][shift, sample]) for name in FIELDS))
 
 

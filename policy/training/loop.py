@@ -88,7 +88,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
                 assert policy.streams is not None
                 later = of.later(by.config.ahead, shifts, settings.far) if by.config.change == "future" else None
                 where = settings.cache, policy.streams, streams_name, of, shifts, settings.shift_px
-                cache = token_cache(*where, seed=0, device=str(device), precision=settings.precision, later=later)
+                cache = token_cache(*where, seed=0, device=str(device), precision=settings.precision, later=later).beside(device)
             return Samples(settings, of, proprio, actions, by, cache, device)
 
         unseen = samples(held_out, 1) if held_out is not None else None

@@ -174,6 +174,9 @@ def test_cached_tokens_are_what_the_streams_say(demos: Path, tmp_path: Path) -> 
     kept = cache.tokens(np.array([copy]), np.array([row]))
     torch.testing.assert_close(kept.p_patches[0].float(), said.p_patches, atol=5e-3, rtol=5e-3)
     torch.testing.assert_close(kept.m_cls[0].float(), said.m_cls, atol=5e-3, rtol=5e-3)
+    cache.hold(torch.device("cpu"))  # as a GPU does
+    held = cache.tokens(np.array([copy, 0]), np.array([row, 3]))
+    assert torch.equal(held.m_patches[:1], kept.m_patches) and torch.equal(held.p_cls[:1], kept.p_cls) and held.p_cls.dtype == torch.float16
     before = (tmp_path / next(tmp_path.iterdir()).name / "m_cls.npy").stat().st_mtime_ns
     token_cache(tmp_path, streams, "these", data, shifts=3, reach=4, seed=0)
     assert (tmp_path / next(tmp_path.iterdir()).name / "m_cls.npy").stat().st_mtime_ns == before, "computed twice"
