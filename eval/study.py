@@ -1,31 +1,29 @@
 """`python -m eval.study study=few_demos`: a plan of many trainings and evaluations, and one table of their results.
 
 A cell of the plan is one policy: `policy.finetune` (with `corrections: true` also `eval.correct`, and `policy.finetune` anew), then `eval.run` for every
-perturbation and stream that is taken away. Each runs in a process of its own, `jobs` cells at a time. What is there already is not done again, so the same
-command carries on after a kill. `plan=true` prints the commands instead, a line for each cell: a job of a cluster.
+perturbation and stream that is taken away. Each runs in a process of its own, `jobs` cells at a time: on this machine, or with `launcher=` on a cluster
+(docs/cluster.md). What is there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line for
+each cell.
 """
 
 from __future__ import annotations
 
-import os
+import importlib.util
 import shlex
-import signal
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
+from eval.launching import LAUNCHERS, NEEDS
+from eval.launching.job import FOLDER, Job
+from eval.launching.many import carry_out_all
+from eval.launching.process import Died, begin, run
 from eval.options import Perturbation, Split, Task, Version
-from eval.playing.progress import duration
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
-from eval.results import RESULTS, read_about
 from policy.fusion import told
 from policy.heads import WITH_PLANNER
 from policy.options import Said, Without
@@ -35,18 +33,15 @@ from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed, did_you_mean, shown
 from whatwhere.files import owned, path_name
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Seed, Text
+from whatwhere.named import named
 from whatwhere.options import options
-from whatwhere.parent import child_environment
 from whatwhere.pieces import spelled
+from whatwhere.reading import check
 from whatwhere.settings import parse
 
-_running: set[subprocess.Popen[str]] = set()
-_starting = threading.Lock()  # held while a command is started and noted in `_running`, so that none slips past the end
-_ending = threading.Event()  # no further command is started
 GOAL = "goal"  # of a method, one or several: what `eval.run` is told with an inverse model (docs/planner.md)
 CORRECTIONS = "corrections"  # of a method: true or false; all else of it is asked of training
 COLLECTED = ("motion", "speed")  # what of a condition is asked of demonstrations; all else of it is asked of training
-ENDING_S = 20  # after which a command that was told to end is killed
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,14 @@ class Settings:
     demos: OutputFolder
     episodes: Annotated[int, Range(1, 1_000_000)]
     seed: Seed
-    jobs: Processes
+    jobs: Annotated[int, Range(1, 10_000)]
+    launcher: Annotated[str, OneOf(LAUNCHERS)]
+    cpus: Annotated[int, Range(1, 1024)]
+    gpus: Annotated[float, Range(0, 64)]
+    address: Annotated[str, Text("host:port or auto", 300)] | None
+    slurm: Annotated[dict[str, bool | int | float | str], Length(0, 100)]
+    cache: OutputFolder | None
+    retries: Annotated[int, Range(0, 100)]
     plan: bool
     video: Annotated[int, Range(0, 1_000_000)] | Annotated[str, OneOf("failures")] = 0
 
@@ -116,8 +118,20 @@ class Settings:
             parse("envs.conf", "collect", Collect, self.collect(task, condition)[3:])
         for words in self.inverses():
             parse("policy.conf", "finetune", Finetune, words[3:])
-        for cell in self.cells():
+        of_each = {(cell.task, cell.method, cell.condition, cell.num_demos): cell for cell in self.cells()}  # seeds change nothing
+        for cell in of_each.values():
             parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
+        self._check_launcher()
+
+    def _check_launcher(self) -> None:
+        for key, launcher, unsaid in (("address", "ray", None), ("slurm", "slurm", {}), ("gpus", ("ray", "slurm"), 0)):
+            if self.launcher not in launcher and getattr(self, key) != unsaid:
+                raise BadInput(f"{key}={getattr(self, key)}: is of launcher={launcher if isinstance(launcher, str) else ' and '.join(launcher)}")
+        package = NEEDS.get(self.launcher)
+        if package is None:
+            check("jobs", self.jobs, Processes)
+        elif not self.plan and importlib.util.find_spec(package) is None:
+            raise BadInput(f"launcher={self.launcher}: needs {package}, not installed here; run: pip install 'whatwhere[{self.launcher}]'")
 
     def cells(self) -> Iterator[Cell]:
         """In the order in which they are begun: what takes longest first, and side by side what needs other tokens."""
@@ -181,11 +195,17 @@ class Settings:
 
     def train(self, cell: Cell, is_first: bool = False) -> list[str]:
         """`is_first`: the policy that is corrected."""
-        threads = {"num_threads": 1} if self.jobs > 1 else {}
+        threads = {"num_threads": self.cpus} if self.shares_cores else {}
         folder = self.folder(cell.task, cell.condition)
         demos = [folder, self.corrections(cell)] if cell.corrected and not is_first else folder
         given = {"demos": demos, "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell, is_first)}
+        given |= {} if self.cache is None else {"cache": self.cache}
         return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
+
+    @property
+    def shares_cores(self) -> bool:
+        """Whether a cell has `cpus` cores; else as many as it finds."""
+        return self.jobs > 1 or self.launcher in NEEDS
 
     def corrections(self, cell: Cell) -> str:
         """The folder of a cell's own."""
@@ -210,18 +230,17 @@ class Settings:
 
     def evaluate(self, cell: Cell, play: Mapping[str, str]) -> list[str]:
         given: dict[str, Any] = {"checkpoint": self.policy(cell), "episodes": self.episodes, "seed": self.seed, "video": self.video}
-        given |= {"num_envs": 1} if self.jobs > 1 else {}  # the cores are shared out among the jobs
+        given |= {"num_envs": self.cpus} if self.shares_cores else {}
         return _python("eval.run", task=cell.task, **given, **play, out=str(self.rows(cell, play)))
 
     def commands(self, cell: Cell) -> list[list[str]]:
         first = [self.train(cell, is_first=True), self.correct(cell)] if cell.corrected else []
         return [*first, self.train(cell), *(self.evaluate(cell, play) for play in self.plays(cell))]
 
-    def is_done(self, cell: Cell) -> bool:
-        """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""
-        paths = [self.rows(cell, play) / RESULTS for play in self.plays(cell)]
-        found = [read_about(path) if path.exists() else {} for path in paths]
-        return all((results.get("episodes"), results.get("seed")) == (self.episodes, self.seed) for results in found)
+    def job(self, cell: Cell) -> Job:
+        rows = tuple(str(self.rows(cell, play)) for play in self.plays(cell))
+        commands = tuple(tuple(words[2:]) for words in self.commands(cell))
+        return Job(cell.name + self._which, str(Path.cwd()), commands, rows, self.episodes, self.seed, Path(self.out, FOLDER).absolute())
 
 
 def main(settings: Settings) -> None:
@@ -232,13 +251,20 @@ def main(settings: Settings) -> None:
         for cell in cells:
             print(_shell(settings.commands(cell)))
         return
+    launcher = named("launcher", settings.launcher, LAUNCHERS)(settings)
     check_writable("out", settings.out)
-    _ending.clear()
-    with owned(Path(settings.out)):
+    begin()
+    jobs = {cell.name: settings.job(cell) for cell in cells}
+    with owned(Path(settings.out)), launcher:
         for command in (*settings.collections(), *settings.inverses()):
-            _run(command)
-        failed = _carry_out(settings, [cell for cell in cells if not settings.is_done(cell)], len(cells))
-    folders = [settings.rows(cell, play) for cell in cells if settings.is_done(cell) for play in settings.plays(cell)]
+            _first(command, Path(settings.out, FOLDER, "first.log"))
+        todo = [job for job in jobs.values() if not job.is_done()]
+        for job in todo:
+            job.write()
+        there = f"{len(jobs) - len(todo)} of {len(jobs)} policies are there already"
+        print(there if len(todo) < len(jobs) else f"{counted(len(jobs), 'policy', 'policies')} to train and evaluate", flush=True)
+        failed = carry_out_all(launcher, todo, len(jobs), settings.jobs, settings.retries)
+    folders = [settings.rows(cell, play) for cell in cells if jobs[cell.name].is_done() for play in settings.plays(cell)]
     if folders:
         baseline = settings.study.baseline
         publish(collect(folders, baseline), baseline, settings.out, "study")
@@ -253,72 +279,17 @@ def _called(method: str, given: Mapping[str, Any]) -> str:
     return learned(given.get("encoder", method), *map((dict(given) | {"fusion": fusion}).get, NAMED))
 
 
+def _first(words: list[str], log: Path) -> None:
+    """A command before all cells, here. Raises Failed."""
+    try:
+        run(words[2:], log)
+    except Died as error:
+        raise Failed(f"{error}; give the same command again · log: {log}") from None
+
+
 def _tasks(given: Mapping[str, Any]) -> list[str]:
     """Of an inverse model: one or several."""
     return [given["task"]] if isinstance(given["task"], str) else list(given["task"])
-
-
-def _carry_out(settings: Settings, todo: list[Cell], total: int) -> list[str]:
-    """Returns a line for each cell that failed."""
-    began, failed = time.monotonic(), []
-    print(
-        f"{total - len(todo)} of {total} policies are there already" if len(todo) < total else f"{counted(total, 'policy', 'policies')} to train and evaluate",
-        flush=True,
-    )
-    pool = ThreadPoolExecutor(settings.jobs)
-    try:
-        running = {pool.submit(_cell, settings, cell): cell for cell in todo}
-        for done, future in enumerate(as_completed(running), 1):
-            said = future.result()
-            left = (time.monotonic() - began) / done * (len(todo) - done)
-            print(f"{total - len(todo) + done}/{total} {running[future].name}: {said} · {duration(left)} left", flush=True)
-            failed += [f"{running[future].name}: {said}"] if said.startswith("failed") else []
-    except BaseException:  # Ctrl-C, or nobody listens: what was begun is not left to go on alone
-        _end_all()
-        raise
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-    return failed
-
-
-def _cell(settings: Settings, cell: Cell) -> str:
-    """Trains and evaluates; returns what is to be said of it."""
-    try:
-        return [_run(words) for words in settings.commands(cell)][-1]
-    except Failed as error:
-        return f"failed: {error}"
-
-
-def _end_all() -> None:
-    """Interrupts what runs, and kills what does not end: a signal can get lost in a command that only begins."""
-    with _starting:
-        _ending.set()
-        processes = list(_running)
-    for process in processes:
-        process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + ENDING_S
-    for process in processes:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-
-
-def _run(words: list[str]) -> str:
-    """Runs a command, which ends with this process, to its end, and returns the last line that it printed. Raises Failed."""
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
-    with _starting:
-        if _ending.is_set():
-            raise Failed(f"{' '.join(words[1:])}: interrupted")
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=child_environment() | threads)
-        _running.add(process)
-    try:
-        said, errors = process.communicate()
-    finally:
-        _running.discard(process)
-    if process.returncode:
-        raise Failed(f"{' '.join(words[1:])}: {(errors.strip().splitlines() or ['no message'])[-1]}")
-    return (said.strip().splitlines() or [""])[-1]
 
 
 def _python(module: str, **options: Any) -> list[str]:

@@ -1,6 +1,7 @@
 """`python -m tests.eval.fake_study key=value …`: `eval.study` as it is, but that its commands make up what they leave behind.
 
-`python -m tests.eval.fake_study cell MODULE key=value …` is such a command; it has a child of its own, as `eval.run` has its workers.
+`python -m tests.eval.fake_study cell MODULE key=value …` is such a command; it has a child of its own, as `eval.run` has its workers. On a cluster workers
+run `tests.eval.fake_cell`.
 `FAKE_PIDS` names the file in which they say who they are.
 """
 
@@ -10,9 +11,11 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from eval import study
+from eval.launching import carrying, elsewhere, process
 from tests.eval.test_report import fill
 from whatwhere.command import command
 from whatwhere.files import owned
@@ -40,13 +43,14 @@ def cell(module: str, options: dict[str, str]) -> None:
     child.wait()
 
 
-def _run(words: list[str]) -> str:
-    return really_run([words[0], "-m", "tests.eval.fake_study", "cell", *words[2:]])
+def run(words: Sequence[str], log: Path, folder: str | None = None) -> str:
+    return process.run(["tests.eval.fake_study", "cell", *words], log, folder)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "cell":
         cell(sys.argv[2], dict(word.split("=", 1) for word in sys.argv[3:]))
     else:
-        really_run, study._run = study._run, _run
+        carrying.run = study.run = run
+        elsewhere.CELL = "tests.eval.fake_cell"
         command("eval.conf", "study", study.Settings, study.main)

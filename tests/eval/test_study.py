@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,12 @@ from typing import Any
 import pytest
 
 from eval import study
-from eval.study import Failed, Settings
+from eval.launching import carrying, process
+from eval.study import Settings
 from tests.disks import ROOT, run
 from tests.eval.test_report import fill
 from whatwhere.command import parse
-from whatwhere.errors import BadInput
+from whatwhere.errors import BadInput, Failed
 
 
 def settings(*words: str) -> Settings:
@@ -154,10 +156,10 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The modules that were asked for; an evaluation is made up, that of `broken` fails."""
     modules: list[str] = []
 
-    def run(words: list[str]) -> str:
-        modules.append(words[2])
-        options = dict(word.split("=", 1) for word in words[3:])
-        if words[2] == "eval.run":
+    def run(words: Sequence[str], log: Path, folder: str | None = None) -> str:
+        modules.append(words[0])
+        options = dict(word.split("=", 1) for word in words[1:])
+        if words[0] == "eval.run":
             if "cnn_keypoints" in options["checkpoint"] and (tmp_path / "broken").exists():
                 raise Failed("eval.run: no space left")
             encoder = "avg_late" if "avg_late" in options["out"] else "pixelwise"
@@ -166,7 +168,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
             )
         return "success 0.85 …"
 
-    monkeypatch.setattr(study, "_run", run)
+    for module in (study, carrying):
+        monkeypatch.setattr(module, "run", run)
     return modules
 
 
@@ -199,9 +202,10 @@ def test_a_plan_is_printed(asked: list[str], tmp_path: Path, capsys: pytest.Capt
     assert not asked and not (tmp_path / "not_made").exists()
 
 
-def test_a_real_command_that_fails_says_why() -> None:
+def test_a_real_command_that_fails_says_why(tmp_path: Path) -> None:
     with pytest.raises(Failed, match="did you mean pick_at_xy"):
-        study._run(study._python("eval.run", task="pick_at_xz"))
+        process.run(["eval.run", "task=pick_at_xz"], tmp_path / "log")
+    assert (tmp_path / "log").read_text().startswith("$ python -m eval.run task=pick_at_xz\n")
 
 
 def test_a_killed_study_leaves_nobody_behind_and_ends_with_the_same_table(tmp_path: Path) -> None:
@@ -255,7 +259,7 @@ def test_an_interrupted_study_ends_what_it_began(tmp_path: Path) -> None:
         time.sleep(0.01)
 
 
-def test_no_command_slips_past_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_command_slips_past_an_interruption(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither one that is just being started, nor one in which the signal gets lost, nor one that would come next."""
     really, begun = subprocess.Popen, threading.Event()
 
@@ -266,21 +270,22 @@ def test_no_command_slips_past_an_interruption(monkeypatch: pytest.MonkeyPatch) 
         return process
 
     monkeypatch.setattr(subprocess, "Popen", slowly)
-    monkeypatch.setattr(study, "ENDING_S", 1)
-    deaf = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)"
+    monkeypatch.setattr(process, "ENDING_S", 1)
+    (tmp_path / "deaf.py").write_text("import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); time.sleep(60)")
+    deaf = ["deaf"], tmp_path / "log", str(tmp_path)
     with ThreadPoolExecutor(1) as pool:
         try:
-            future = pool.submit(study._run, [sys.executable, "-c", deaf])
+            future = pool.submit(process.run, *deaf)
             assert begun.wait(30)
-            study._end_all()
-            with pytest.raises(Failed):
+            process.end_all()
+            with pytest.raises(process.Died):
                 future.result(timeout=30)
             begun.clear()
             with pytest.raises(Failed, match="interrupted"):
-                study._run([sys.executable, "-c", deaf])
-            assert not begun.is_set() and not study._running
+                process.run(*deaf)
+            assert not begun.is_set() and not process._running
         finally:
-            study._ending.clear()
+            process.begin()
 
 
 def test_the_order_of_folders_does_not_matter(tmp_path: Path) -> None:

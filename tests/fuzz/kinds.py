@@ -166,6 +166,7 @@ LINES: dict[str, tuple[str, ...]] = {
     "eval.report": ("folders=no/such/folder",),
     "eval.compare": ("a=no/such/folder",),
     "eval.study": ("plan=true",),
+    "eval.cell": ("job=no/such/file.json",),
     "eval.bench": ("what=nothing",),
     "eval.correct": ("checkpoint=no/such/folder",),
     "eval.animate": ("video=no/such/film.mp4", "out=film.webp"),
