@@ -61,7 +61,7 @@ def costs(way: str, size: int, rounds: int) -> dict[str, tuple[float, str]]:
         from policy.pretrain.latent_diffusion import LatentDiffusion
 
         vae = Autoencoder(small_vae(16, (16, 32, 64, 64), size))
-        objective = LatentDiffusion(streams, vae, patches=True)
+        objective = LatentDiffusion(streams, vae, fused_patches=True)
         hidden = torch.zeros(1, streams.num_patches, dtype=torch.bool)
 
         def generate() -> object:

@@ -35,19 +35,19 @@ class LatentDiffusion(Objective):
         self,
         streams: TwoStreamEncoder,
         vae: str | Autoencoder | None = None,
-        patches: bool = False,
-        hidden: float = 0.75,
-        unknown: float = 0.1,
+        fused_patches: bool = False,
+        hidden_patches: float = 0.75,
+        without_change: float = 0.1,
         widths: tuple[int, ...] = (64, 96),
         ema: float = 0.999,
     ) -> None:
         super().__init__()
         self.autoencoder = vae if isinstance(vae, Autoencoder) else load_autoencoder(shipped_vae() if vae is None else vae)
         self.autoencoder.check(streams.size)
-        self.streams, self.hidden, self.unknown, self.widths = streams, hidden, unknown, tuple(widths)
+        self.streams, self.hidden_patches, self.without_change, self.widths = streams, hidden_patches, without_change, tuple(widths)
         self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
         self.mask, self.cls_mask = nn.Parameter(torch.zeros(streams.dim)), nn.Parameter(torch.zeros(streams.dim))
-        self.denoiser = Denoiser(self.autoencoder.channels, streams.dim, self.widths, patches)
+        self.denoiser = Denoiser(self.autoencoder.channels, streams.dim, self.widths, fused_patches)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=get_ema_multi_avg_fn(ema)).requires_grad_(False)
 
     def end(self, engine: Engine) -> None:
@@ -60,7 +60,7 @@ class LatentDiffusion(Objective):
         """Loss and figures to log. Frames in [0, 1]; P is taken from the earlier one (change=future)."""
         b, n = len(now), self.streams.num_patches
         draw = torch.rand(b, n + 1, generator=generator, device=now.device)
-        hidden, unknown = draw[:, :n] < self.hidden, draw[:, n] < self.unknown
+        hidden, unknown = draw[:, :n] < self.hidden_patches, draw[:, n] < self.without_change
         context = self.denoiser.context(self.change(now, later, hidden), unknown)
         loss = self.denoiser.loss(self.autoencoder.encode(now), self.autoencoder.encode(later), context, generator)
         return loss, {"loss": loss.item()}, None

@@ -79,9 +79,9 @@ Width = Annotated[int, Range(8, 4096)]
 class LatentDiffusion:
     name: Literal["latent_diffusion"]
     vae: InputPath | None
-    patches: bool
-    hidden: Share
-    unknown: Share
+    fused_patches: bool
+    hidden_patches: Share
+    without_change: Share
     widths: Annotated[tuple[Width, ...], Length(1, 6)]
     ema: Annotated[float, Range(0, 1, below=True)]
 

@@ -38,7 +38,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(data: Path, out: Path, objective: str = "latent_diffusion", **changes: Any) -> Path:
-    own = {"objective.vae": data / "vae", "objective.widths": "[16,16]", "objective.patches": "true"} if objective == "latent_diffusion" else {}
+    own = {"objective.vae": data / "vae", "objective.widths": "[16,16]", "objective.fused_patches": "true"} if objective == "latent_diffusion" else {}
     given = TINY | {"objective": objective, "data": data, "out": out} | own | changes
     folder = loop.pretrain(parse("policy.conf", "pretrain", Settings, [f"{key}={value}" for key, value in given.items()]))
     assert folder is not None
@@ -107,7 +107,7 @@ def test_unknown_samples_have_a_context_that_knows_nothing_of_the_change() -> No
 def test_gradient_reaches_streams_and_network_and_the_average_follows(data: Path) -> None:
     torch.manual_seed(0)
     streams = TwoStreamEncoder(32, dim=64, depth=1, heads=2)
-    objective, frames = LatentDiffusion(streams, str(data / "vae"), True, widths=(16, 16), unknown=0.5, ema=0.5), torch.rand(2, 4, 3, 32, 32)
+    objective, frames = LatentDiffusion(streams, str(data / "vae"), True, widths=(16, 16), without_change=0.5, ema=0.5), torch.rand(2, 4, 3, 32, 32)
     for _ in range(2):
         objective(*frames, torch.Generator().manual_seed(0))[0].backward()
         with torch.no_grad():

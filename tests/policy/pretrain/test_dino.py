@@ -36,7 +36,7 @@ TINY = {"steps": 6, "batch": 4, "dim": 64, "depth": 1, "heads": 2, "save_every":
 TINY |= {"precision": "fp32", "num_threads": 1, "crop": "[0.4,1.0]", "max_gap": 2}
 SMALL = {"objective.prototypes": 32, "objective.width": 32, "objective.bottleneck": 16}
 OF = {"dino": SMALL, "both": {key.replace("objective", "objective.dino"): value for key, value in SMALL.items()}, "video_prediction": {}}
-OF["latent_diffusion"] = {"objective.widths": "[16,16]", "objective.patches": "true", "crop": "[1,1]"}
+OF["latent_diffusion"] = {"objective.widths": "[16,16]", "objective.fused_patches": "true", "crop": "[1,1]"}
 
 
 @pytest.fixture(scope="module")
