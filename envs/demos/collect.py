@@ -41,10 +41,10 @@ class Recorder:
         import envs
 
         self.settings, self.expert_class = settings, expert_class(settings.task, settings.expert)
-        if settings.slips and "slips" not in inspect.signature(self.expert_class).parameters:
-            raise BadInput(f"slips={settings.slips:g}: expert={settings.expert} cannot slip (see envs.experts.noisy); give slips=0")
+        if settings.slipping and "slips" not in inspect.signature(self.expert_class).parameters:
+            raise BadInput(f"slips={settings.slipping:g}: expert={settings.expert} cannot slip (see envs.experts.noisy); give slips=0")
         self.env = envs.make(settings.task, **settings.environment)
-        if settings.slips and settings.horizon is None:
+        if settings.slipping and settings.horizon is None:
             self.env.horizon *= SLIP_PATIENCE
 
     def close(self) -> None:
@@ -54,9 +54,9 @@ class Recorder:
         """Plays one start; if it succeeds its file is in the folder under a name of the start's own. Returns the row of `starts.jsonl`."""
         settings = self.settings
         rng = np.random.default_rng([crc32(b"noise"), settings.seed, start])
-        slips = {"slips": settings.slips} if settings.slips else {}  # an expert of one's own need not know them
+        slips = {"slips": settings.slipping} if settings.slipping else {}  # an expert of one's own need not know them
         episode, failure = record(self.env, self.expert_class(noise=settings.noise, rng=rng, **slips), settings.seed, start)
-        episode.attrs |= {"source": settings.source, "noise": settings.noise, "slips": settings.slips}
+        episode.attrs |= {"source": settings.source, "noise": settings.noise, "slips": settings.slipping}
         if episode.success:
             write_episode(Starts.draft(settings.folder, start), episode)
         return {"episode": start, "success": episode.success, "failure": failure} | {

@@ -87,6 +87,15 @@ def test_development_seeds_are_allowed_on_request() -> None:
         check_seed(1_000_000, development=True)
 
 
+def test_slips_are_the_tasks_own_unless_given() -> None:
+    """What files depend on says the number, so that folders of earlier versions carry on, and those of another number are refused."""
+    for task, expected in (("pick_at_xy", 0.02), ("stack_centered", 0.04)):
+        own = dataclasses.replace(SETTINGS, task=task, slips=None)
+        assert own.slipping == own.content()["slips"] == expected
+        assert own.folder == dataclasses.replace(own, slips=expected).folder
+    assert dataclasses.replace(SETTINGS, task="stack_centered", slips=0.0).slipping == 0
+
+
 def test_the_folder_is_named_after_the_settings() -> None:
     assert SETTINGS.folder == Path("data/pick_at_xy/expert-seed5-noise0.2-slips0-fast32")
     changed = [
