@@ -59,6 +59,7 @@ class Episode(TypedDict):
     fallback_end: NotRequired[bool | None]
     shares: NotRequired[dict[str, Finite] | None]
     inference: NotRequired[Name | None]
+    device: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
     steps: NotRequired[Index | None]

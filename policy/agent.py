@@ -110,6 +110,11 @@ class Agent:
         agent.checkpoint = loaded
         return agent
 
+    @property
+    def device(self) -> str:
+        """What computes its answers: cpu, cuda."""
+        return "cpu" if self._is_exported else next(self.policy.parameters()).device.type
+
     def reset(self, seed: int | Sequence[int] = 0) -> None:
         """Forgets the episode. What a head draws until the next reset is a function of `seed`, one or more whole numbers from 0. Raises BadInput."""
         numbers = list(seed) if isinstance(seed, Sequence) and not isinstance(seed, str) else [seed]

@@ -74,19 +74,6 @@ def test_the_first_screen_of_the_readme() -> None:
     assert screen.index(picture) < screen.index(diagram) < screen.index("make eval") < screen.index("make test")
 
 
-def test_the_table_of_the_readme_is_what_its_command_writes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures, columns and their legend: code and document agree."""
-    from eval.reports import tables
-    from eval.reports.entries import collect, find
-    from eval.reports.evaluations import make_table
-
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (folders,) = re.findall(r'python -m eval.report "folders=\[(.+)\]" baseline=avg_late into=README.md block=results', text)
-    (block,) = re.findall(r"<!-- begin:results -->\n(.*?)\n<!-- end:results -->", text, re.DOTALL)
-    monkeypatch.chdir(ROOT)
-    assert tables.markdown(make_table(collect(find(folders.split(",")), "avg_late"), "avg_late")) == block
-
-
 def code(page: str, word: str) -> str:
     """The one Python block of a page that has `word` in it."""
     (block,) = [block for block in re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL) if word in block]

@@ -135,6 +135,7 @@ class Player:
 
                 observers.append(VideoObserver(self.out, self.title, "failures" if self.video == "failures" else "all", self.influence))
             inference = {"inference": policy.inference} if isinstance(policy, policies.Learned) else {}
+            inference |= {"device": policy.device} if isinstance(policy, policies.Learned) and policy.device != "cpu" else {}
             played = Faulty(env, *parsed(self.fault)) if self.fault else env
             return self.row(rollout(played, policy, self.seed, episode, observers) | inference)
 

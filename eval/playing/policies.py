@@ -35,6 +35,11 @@ class Learned:
         self.task = zlib.crc32(agent.checkpoint.config["task"].encode())
         self.inference: str = agent.inference  # how its answers are computed, for rows
 
+    @property
+    def device(self) -> str:
+        """What computes its answers; rows have it where it is not the processor."""
+        return str(self.agent.device)
+
     def reset(self, seed: int, episode: int) -> None:
         self.agent.reset([self.task, seed, episode])
 

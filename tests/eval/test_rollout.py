@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
 from eval.observers.trajectory import TrajectoryObserver
 from eval.playing.player import Player, StartCheck
-from eval.playing.policies import Blind
+from eval.playing.policies import Blind, Learned
 from eval.results import ROW_KEYS
 from eval.rollout import outcome, rollout
 from tests.eval.eval_fakes import FakeEnv, Reach, Wander
@@ -146,3 +147,22 @@ def test_a_trajectory_tells_every_step(tmp_path):
     np.testing.assert_allclose(end - start, moved, atol=1e-5)
     assert (lines[0]["success"], lines[-1]["success"]) == ("0", "1")
     assert float(lines[-1]["position_error_cm"]) == pytest.approx(row["position_error_cm"], abs=1e-5)
+
+
+def test_rows_say_what_computed_the_answers_where_it_was_no_processor():
+    class On(Learned):
+        inference = "plain"
+
+        def __init__(self, device):
+            self.agent, self.body = SimpleNamespace(device=device), Reach()
+
+        def reset(self, seed, episode):
+            self.body.reset(seed, episode)
+
+        def act(self, obs, info):
+            return self.body.act(obs, info)
+
+    play = {device: Player("fake", "learned", 5)._play(FakeEnv(), On(device)) for device in ("cpu", "cuda")}
+    rows = {device: one(3, lambda *_: None) for device, one in play.items()}
+    assert rows["cuda"].pop("device") == "cuda" and "device" not in rows["cpu"]
+    assert {**rows["cuda"], "wall_s": 0} == {**rows["cpu"], "wall_s": 0}
