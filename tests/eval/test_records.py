@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 
 from eval.playing.player import Player
-from eval.results import ROWS, load, load_rows, unfinished
-from eval.study import read_about
+from eval.results import ROWS, load, load_rows, read_about, unfinished
 from whatwhere.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
