@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from envs.video import VideoFile
 from eval.observers.video import ENCODING
 from eval.report import Settings, main
 from eval.reports import study_page
+from eval.study import Settings as Study
 from tests.envs.teleop.driver import browser, until
 from tests.eval.test_report import fill
 from whatwhere.command import parse
@@ -137,3 +139,15 @@ def test_a_browser_shows_it(page: Path, chromium: Any, width: int, scheme: str) 
     assert not said, said
     assert {url.partition(":")[0] for url in asked} <= {"file", "data"}
     context.close()
+
+
+def test_what_make_study_says_is_understood() -> None:
+    """Two policies of ten demonstrations, 25 starts each, and a page of them."""
+    target = (Path(__file__).parents[2] / "Makefile").read_text().partition("\nstudy: setup\n")[2].partition("\n\n")[0]
+    words = {module: shlex.split(rest) for module, rest in re.findall(r"-m (eval\.\w+) (.*)", target.replace("$(STUDY)", "small").replace("$(ARGS)", ""))}
+    plan = parse("eval.conf", "study", Study, words["eval.study"])
+    assert [(cell.task, cell.method, cell.num_demos) for cell in plan.cells()] == [("pick_at_xy", "pixelwise", 10), ("pick_at_xy", "avg_late", 10)]
+    assert (plan.episodes, plan.video, plan.jobs, plan.demos) == (25, "failures", 2, "small/demos")
+    report = settings(*words["eval.report"])
+    assert (report.folders, report.baseline, report.page) == (("small/rows",), plan.study.baseline, True)
+    assert f"{report.out}/page.html" in target.replace("$(STUDY)", "small")
