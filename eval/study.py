@@ -257,7 +257,7 @@ def main(settings: Settings) -> None:
     jobs = {cell.name: settings.job(cell) for cell in cells}
     with owned(Path(settings.out)), launcher:
         for command in (*settings.collections(), *settings.inverses()):
-            _first(command, Path(settings.out, FOLDER, "first.log"))
+            _first(command, Path(settings.out, FOLDER, "first.log"), settings.retries)
         todo = [job for job in jobs.values() if not job.is_done()]
         for job in todo:
             job.write()
@@ -279,12 +279,15 @@ def _called(method: str, given: Mapping[str, Any]) -> str:
     return learned(given.get("encoder", method), *map((dict(given) | {"fusion": fusion}).get, NAMED))
 
 
-def _first(words: list[str], log: Path) -> None:
-    """A command before all cells, here. Raises Failed."""
-    try:
-        run(words[2:], log)
-    except Died as error:
-        raise Failed(f"{error}; give the same command again · log: {log}") from None
+def _first(words: list[str], log: Path, retries: int) -> None:
+    """A command before all cells, here; begun again, at most `retries` times, where its process died. Raises Failed."""
+    for number in range(retries + 1):
+        try:
+            run(words[2:], log)
+            return
+        except Died as error:
+            if number == retries:
+                raise Failed(f"{error}; give the same command again · log: {log}") from None
 
 
 def _tasks(given: Mapping[str, Any]) -> list[str]:

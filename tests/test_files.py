@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -26,6 +27,25 @@ def test_atomic_replaces_at_the_end_only(tmp_path: Path) -> None:
         temporary.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_atomic_keeps_what_another_process_made_meanwhile(has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's file is not taken from under it; on a file system without links the later one replaces it."""
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no links here")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse)
+    path = tmp_path / "a"
+    with atomic(path, keep=True) as mine:
+        mine.write_text("mine")
+        with atomic(path, keep=True) as theirs:
+            theirs.write_text("theirs")
+        first = path.stat().st_ino
+    assert path.read_text() == ("theirs" if has_links else "mine") and (path.stat().st_ino == first) == has_links
+    assert [file.name for file in tmp_path.iterdir()] == ["a"]
 
 
 def test_atomic_leaves_nothing_after_an_error(tmp_path: Path) -> None:

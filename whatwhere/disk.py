@@ -16,6 +16,7 @@ LOST = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EBADF)  # dat
 FULL = (errno.ENOSPC, errno.EDQUOT)
 READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 NO_RENAME = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EXDEV)
+NO_LINKS = (*NO_RENAME, errno.EPERM, errno.EACCES, errno.EMLINK)
 NO_ROOM_KEPT = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENODEV, errno.EPERM)  # no such thing as room that is kept
 ZEROS = bytes(1 << 20)
 
@@ -65,6 +66,18 @@ def replace(source: Path, target: Path) -> None:
             raise
         shutil.copyfile(source, target)
         source.unlink()
+
+
+def settle(source: Path, target: Path) -> None:
+    """Gives a file its name, unless a file has it: one that others read is not taken from under them, which on a share (NFS) breaks their memory maps."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        return
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        replace(source, target)  # no links here
 
 
 def reserve(handle: int, size: int) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from whatwhere.disk import FULL, READ_ONLY, Held, check_writable, lock, replace, sync, sync_path
+from whatwhere.disk import FULL, READ_ONLY, Held, check_writable, lock, replace, settle, sync, sync_path
 from whatwhere.errors import BadInput, shown
 from whatwhere.look import Missing, look, read
 from whatwhere.strict_json import Malformed, parse
@@ -29,10 +29,11 @@ LEFTOVER = re.compile(r"\..+\.(?:(\w+)-)?(\d+)-\d+\.tmp|\..+\.(\d+)\.tmp")  # ma
 
 
 @contextlib.contextmanager
-def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
+def atomic(path: str | Path, folder: bool = False, keep: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside `path`; on success it is synced and renamed to `path`, on error removed.
 
-    With `folder` it is an empty folder, and `path` must be an empty one or not be there. What a killed process left half written beside `path` goes.
+    With `folder` it is an empty folder, and `path` must be an empty one or not be there. With `keep` a file that another process has given this name
+    meanwhile stays: the same is in it. What a killed process left half written beside `path` goes.
     """
     path = Path(path)
     temporary = draft(path)
@@ -40,7 +41,7 @@ def atomic(path: str | Path, folder: bool = False) -> Iterator[Path]:
         if folder:
             temporary.mkdir()
         yield temporary
-        put(temporary, path)
+        put(temporary, path, keep)
     except OSError as error:
         _name(error, path, temporary)
         raise
@@ -69,12 +70,12 @@ def draft(path: Path) -> Path:
     return path.with_name(f".{name}.{_host}-{os.getpid()}-{next(_writes)}.tmp")
 
 
-def put(temporary: Path, path: Path) -> None:
-    """Syncs what is whole, a file or a folder of files, and gives it its name."""
+def put(temporary: Path, path: Path, keep: bool = False) -> None:
+    """Syncs what is whole, a file or a folder of files, and gives it its name; with `keep` unless a file has that name."""
     for inside in temporary.rglob("*") if temporary.is_dir() else ():
         sync_path(inside)
     sync_path(temporary)
-    replace(temporary, path)
+    (settle if keep else replace)(temporary, path)
     sync_path(path.parent)
 
 

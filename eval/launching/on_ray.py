@@ -15,6 +15,7 @@ from whatwhere.errors import BadInput, Failed
 
 STORE_BYTES = 80 << 20  # the least that Ray takes; nothing is put there
 LOOK_S = 1.0
+STARTS = 3  # of Ray here; each waits half a minute, which on a busy machine can be too short
 
 
 class OnRay:
@@ -32,10 +33,17 @@ class OnRay:
         self._ray: Any = importlib.import_module("ray")  # a type checker need not have it
         here = {"num_cpus": self.cpus * self.jobs, "include_dashboard": False, "object_store_memory": STORE_BYTES}
         given = here if self.address is None else {"address": self.address}
-        try:
-            self._ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **given)
-        except (ConnectionError, RuntimeError, ValueError) as error:  # none there, or one of another version of Ray or Python
-            raise BadInput(f"address={self.address}: {' '.join(str(error).split())[:300]}") from None
+        for number in range(STARTS if self.address is None else 1):
+            try:
+                self._ray.init(log_to_driver=False, logging_level=logging.CRITICAL, **given)
+                break
+            except Exception as error:  # Ray raises whatever comes: none is there, it is of another version, it took longer to start than it waits
+                self._ray.shutdown()
+                said = " ".join(str(error).split())[:300]
+                if self.address is not None:
+                    raise BadInput(f"address={self.address}: {said}") from None
+                if number + 1 == STARTS:
+                    raise Failed(f"launcher=ray: Ray did not start here: {said}") from None
         self._task = self._ray.remote(num_cpus=self.cpus, num_gpus=self.gpus, max_retries=0)(elsewhere.run_cell)
         self._check_room(self._ray.cluster_resources())
         return self

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ from eval.launching.process import Died, is_ending
 from whatwhere.errors import BadInput, Failed, choose
 
 LOOK_S = 1.0
+QUEUE_S = 20.0  # so often is Slurm asked which jobs it has, once for all cells
 SHARED = ("timeout_min", "mem_gb", "nodes", "gpus_per_node", "cpus_per_task", "tasks_per_node", "name")  # of submitit's parameters; others are Slurm's own
 HOURS = 4  # unless `timeout_min` or `time` is given; submitit's own default is five minutes
 
@@ -33,7 +36,9 @@ class OnSlurm:
         own |= {} if {"time", "slurm_time", "timeout_min"} & set(given) else {"timeout_min": 60 * HOURS}
         self.parameters = own | {key if key in SHARED or key.startswith("slurm_") else f"slurm_{key}": value for key, value in given.items()}
         self.folder = Path(settings.out) / FOLDER / "slurm"
-        self._submitting = threading.Lock()
+        self._submitting, self._asking = threading.Lock(), threading.Lock()
+        self._queue: set[str] = set()
+        self._asked = -math.inf  # when, by time.monotonic
 
     def __enter__(self) -> Self:
         import submitit
@@ -55,15 +60,35 @@ class OnSlurm:
                 task = self._executor.submit(elsewhere.run_cell, elsewhere.CELL, str(job.file), job.folder)
         except FailedSubmissionError as error:
             raise Failed(f"Slurm did not take the job: {' '.join(str(error).split())[:300]}") from None
-        while not task.done():
+        missed = 0.0  # since when Slurm has not known it
+        while not self._has_ended(task):
             if is_ending():
                 task.cancel()
                 raise Failed("interrupted")
             time.sleep(LOOK_S)
+            missed = 0.0 if self._is_queued(str(task.job_id)) else missed or time.monotonic()
+            if missed and time.monotonic() - missed > 2 * QUEUE_S:  # a shared folder may show the answer late
+                raise Died(f"Slurm's job {task.job_id} is gone without an answer")
         try:
             return elsewhere.told(task.result())
         except UncompletedJobError as error:
             raise Died(f"Slurm's job {task.job_id} ended without an answer ({_state(task)}; {str(error).splitlines()[0]})") from None
+
+    def _has_ended(self, task: Any) -> bool:
+        """Of Slurm's jobs submitit would ask the accounting, which many a cluster does not have; an answer is a file."""
+        return task.paths.result_pickle.exists() if self.cluster == "slurm" else task.done()
+
+    def _is_queued(self, job_id: str) -> bool:
+        """Whether Slurm has it, waiting or running."""
+        if self.cluster != "slurm":
+            return True
+        with self._asking:
+            if time.monotonic() - self._asked > QUEUE_S:
+                done = subprocess.run(["squeue", "--me", "--noheader", "--format=%A"], capture_output=True, text=True, check=False)
+                if done.returncode:
+                    return True  # it does not answer now
+                self._queue, self._asked = set(done.stdout.split()), time.monotonic()
+            return job_id in self._queue
 
     def end(self) -> None:
         """Each cell's thread cancels its job."""

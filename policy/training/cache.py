@@ -128,7 +128,8 @@ def _fill(
     shapes = {"m_cls": (d,), "m_patches": (n, d), "p_cls": (d,), "p_patches": (n, d)}
     begin, total = time.monotonic(), shifts * samples
     with contextlib.ExitStack() as files:
-        drafts = {name: files.enter_context(atomic(folder / f"{name}.npy")) for name in shapes}
+        # another machine may be at it, too, where locks do not reach it: the first one's files stay
+        drafts = {name: files.enter_context(atomic(folder / f"{name}.npy", keep=True)) for name in shapes}
         arrays = {name: files.enter_context(ArrayFile(drafts[name], (shifts, samples, cameras, *shape), np.float16)) for name, shape in shapes.items()}
         for copy in range(shifts):
             for start in range(0, samples, batch):

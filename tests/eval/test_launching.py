@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,20 @@ def test_but_not_for_ever(job: Job, asked: list[str], capsys: pytest.CaptureFixt
     assert "2/2 b: said" in capsys.readouterr().out, "the others go on"
 
 
+def test_what_comes_before_all_cells_is_begun_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    deaths = [process.Died("envs.demos.collect: killed (SIGKILL)")] * 2
+
+    def run(words: list[str], log: Path) -> None:
+        if deaths:
+            raise deaths.pop()
+
+    monkeypatch.setattr(study, "run", run)
+    with pytest.raises(Failed, match=r"killed \(SIGKILL\); give the same command again · log: "):
+        study._first(["python", "-m", "envs.demos.collect"], tmp_path / "log", retries=0)
+    study._first(["python", "-m", "envs.demos.collect"], tmp_path / "log", retries=1)
+    assert not deaths
+
+
 def test_a_command_that_is_killed_died_and_one_that_fails_did_not(tmp_path: Path) -> None:
     process.begin()
     (tmp_path / "shot.py").write_text("import os; print('here', flush=True); os.kill(os.getpid(), 9)")
@@ -228,6 +243,53 @@ def test_parameters_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BadInput, match="there is no sbatch here"):
         OnSlurm(settings("launcher=slurm"))
+
+
+class NoRay:
+    """Ray, as far as it comes to."""
+
+    def __init__(self, starts: int) -> None:
+        self.left, self.begun = starts, 0
+
+    def init(self, **_: object) -> None:
+        self.begun += 1
+        if self.left != self.begun:
+            raise Exception("The current node timed out\nduring startup.")
+
+    def shutdown(self) -> None: ...
+
+    def remote(self, **_: object) -> object:
+        return lambda task: task
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 2.0}
+
+
+def test_a_ray_that_does_not_start_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from eval.launching.on_ray import OnRay
+
+    here, there, large = (settings("launcher=ray", "plan=true", *words) for words in ((), ("address=auto",), ("cpus=3",)))
+    for plan, kind, says in (
+        (here, Failed, "launcher=ray: Ray did not start here: The current node timed out during startup."),
+        (there, BadInput, "address=auto: The"),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "ray", NoRay(0))
+            with pytest.raises(kind, match=says), OnRay(plan):
+                pass
+    monkeypatch.setitem(sys.modules, "ray", NoRay(2))
+    with OnRay(here):
+        assert sys.modules["ray"].begun == 2, "it is tried again"
+    monkeypatch.setitem(sys.modules, "ray", NoRay(1))
+    with pytest.raises(BadInput, match="cpus=3: the Ray cluster has 2"), OnRay(large):
+        pass
+    began = time.process_time()
+    with (
+        pytest.raises(BadInput, match=r"address=127.0.0.1:1: no Ray cluster answers there"),
+        OnRay(settings("launcher=ray", "plan=true", "address=127.0.0.1:1")),
+    ):
+        pass
+    assert time.process_time() - began < 5
 
 
 def test_a_cell_has_the_cores_it_was_given() -> None:

@@ -182,6 +182,29 @@ def test_cached_tokens_are_what_the_streams_say(demos: Path, tmp_path: Path) -> 
     assert (tmp_path / next(tmp_path.iterdir()).name / "m_cls.npy").stat().st_mtime_ns == before, "computed twice"
 
 
+def test_two_machines_that_no_lock_reaches_make_the_same_cache(demos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them reads by then is not taken from under it by the other."""
+    from policy.training import cache as made
+
+    data, really, inodes = load_demos(demos, 2, chunk=4), made._fill, {}
+    streams = TwoStreamEncoder(size=SIZE, dim=64, depth=1, heads=2).eval()
+    monkeypatch.setattr(made, "owned", lambda folder, **_: contextlib.nullcontext(Path(folder)))
+
+    def make() -> made.TokenCache:
+        return token_cache(tmp_path, streams, "these", data, shifts=1, reach=4, seed=0)
+
+    def meanwhile(*given: Any) -> None:
+        monkeypatch.setattr(made, "_fill", really)
+        make()
+        inodes.update({path: path.stat().st_ino for path in tmp_path.rglob("*.npy")})
+        really(*given)
+
+    monkeypatch.setattr(made, "_fill", meanwhile)
+    assert make().shifts == 1
+    assert len(inodes) == 4 and inodes == {path: path.stat().st_ino for path in tmp_path.rglob("*.npy")}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
 def test_tokens_in_bf16_are_kept_apart_and_close(demos: Path, tmp_path: Path) -> None:
     data = load_demos(demos, 2, chunk=4)
     torch.manual_seed(0)
