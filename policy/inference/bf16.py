@@ -21,7 +21,7 @@ from policy.streams import M_CHANNELS, P_CHANNELS
 from policy.transforms import Affine
 from whatwhere.errors import BadInput
 
-NEARLY = 3  # of 255: as much as any number of any pixel may differ. Noise within it moves no number of an action by more than 0.02 (docs/lab.md)
+NEARLY = 3  # of 255: as much as any number of any pixel may differ. Noise within it moves no number of an action by more than 0.03 (docs/lab.md)
 
 
 def is_native(device: torch.device) -> bool:

@@ -21,7 +21,7 @@ from tests.policy.small import PROPRIO, config, inputs, observation
 from whatwhere.errors import BadInput
 
 NORMALISATION = {"proprio": Affine.identity(PROPRIO), "actions": Affine.identity(7)}
-BOUND = 0.02  # on a number of an action, of a range of 2
+BOUND = 0.03  # on a number of an action, of a range of 2
 
 
 def pictures(seed: int, shape: tuple[int, ...] = (2, 2, 96, 96, 3)) -> np.ndarray:
