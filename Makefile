@@ -19,13 +19,14 @@ LOCKS := requirements.lock requirements-dev.lock
 # What .venv/ready must say: the locked versions, where they come from and the folder (a virtual environment cannot be moved).
 READY = $(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16) $(or $(TORCH_INDEX),default) $(CURDIR)
 
-.PHONY: help setup install eval study test test-slow test-interop check format wheel lock clean distclean
+.PHONY: help setup install eval study test test-slow test-interop test-ray check format wheel lock clean distclean
 
 help:
 	@sed -n '1,2s/^# //p' Makefile
 	@echo 'make setup     .venv with the locked versions, and the system libraries that rendering needs'
 	@echo 'make study     one small study from nothing, as a check of all of it: demonstrations, two policies, their table and page; some ten minutes on two cores'
 	@echo 'make test-interop  what robomimic and LeRobot make of our files, by their own loaders'
+	@echo 'make test-ray  studies on a Ray cluster of this machine, killed and carried on'
 	@echo 'make test-slow the slow tests too;  make check  linter and type checker;  make wheel  dist/*.whl'
 	@echo 'make lock      writes the lock files from .venv;  make clean  removes what was built;  make distclean  .venv as well'
 
@@ -83,6 +84,14 @@ test-interop: setup
 		echo "$(INTEROP_READY)" > $(INTEROP)/ready; fi
 	@HF_HUB_OFFLINE=1 HF_HOME=$(CURDIR)/$(INTEROP)/huggingface WHATWHERE_INTEROP=1 $(INTEROP)/bin/python -m pytest -q tests/envs/demos/test_convert_interop.py $(ARGS)
 
+# Ray, 80 MB, in .venv-ray: a layer over .venv. Needs the network once.
+test-ray: setup
+	@if [ ! -e .venv-ray/ready ]; then \
+		set -e; rm -rf .venv-ray; $(PY) -m venv .venv-ray; \
+		$(PY) -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > "$$(.venv-ray/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/base.pth"; \
+		.venv-ray/bin/python -m pip --disable-pip-version-check --no-input install -q --no-warn-conflicts ray==2.60.0; touch .venv-ray/ready; fi
+	@.venv-ray/bin/python -m pytest -q tests/eval/test_launching_kills.py -k ray $(ARGS)
+
 check: setup
 	@$(PY) -m ruff check .
 	@$(PY) -m pyright
@@ -109,4 +118,4 @@ clean:
 	@find . -path ./.venv -prune -o -name __pycache__ -type d -print0 | xargs -0 rm -rf
 
 distclean: clean
-	@rm -rf .venv $(INTEROP)
+	@rm -rf .venv .venv-ray $(INTEROP)
