@@ -54,7 +54,7 @@ def kill_workers(victim: Victim, chance: random.Random, times: int) -> None:
         if found := victim.some(study):
             time.sleep(chance.uniform(0, 1))
             kill([chance.choice(found)])
-    assert study.wait(600) == 0, "the study went on"
+    assert study.wait(3000) == 0, "the study went on"
 
 
 def kill_heads(victim: Victim, chance: random.Random, times: int, whole: bool) -> None:
@@ -102,7 +102,7 @@ def same_in_the_end(tmp_path: Path, launcher: str, times: int, kinds: tuple[str,
             kill_workers(victim, chance, times)
         else:
             kill_heads(victim, chance, times, whole=kind == "whole")
-            assert victim.start().wait(600) == 0, (folder / "said").read_text()[-2000:]
+            assert victim.start().wait(3000) == 0, (folder / "said").read_text()[-2000:]
         killed, whole = folder / "killed", tmp_path / "whole"
         for name in TABLES:
             assert (killed / name).read_bytes() == (whole / name).read_bytes(), (kind, name)
@@ -120,7 +120,7 @@ def test_killed_a_little(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(10_000)
 @pytest.mark.parametrize("launcher", list(WHERE))
 def test_killed_ten_times(launcher: str, tmp_path: Path) -> None:
     same_in_the_end(tmp_path, launcher, 10, ("worker", "head", "whole"))
