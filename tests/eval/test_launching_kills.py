@@ -51,8 +51,10 @@ class Victim:
 def kill_workers(victim: Victim, chance: random.Random, times: int) -> None:
     study = victim.start()
     for _ in range(times):
+        while study.poll() is None and not list(victim.pids.parent.glob("killed/cells/*.lease")):
+            time.sleep(0.02)  # not those that come before all cells
+        time.sleep(chance.uniform(0, 1))
         if found := victim.some(study):
-            time.sleep(chance.uniform(0, 1))
             kill([chance.choice(found)])
     assert study.wait(3000) == 0, "the study went on"
 
