@@ -24,7 +24,7 @@ READY = $(shell cat $(LOCKS) pyproject.toml | sha256sum | cut -c1-16) $(or $(TOR
 help:
 	@sed -n '1,2s/^# //p' Makefile
 	@echo 'make setup     .venv with the locked versions, and the system libraries that rendering needs'
-	@echo 'make study     one small study from nothing, as a check of all of it: demonstrations, two policies, their table and page; some ten minutes on two cores'
+	@echo 'make study     one small study from nothing, as a check of all of it: demonstrations, two policies, their table and page'
 	@echo 'make test-interop  what robomimic and LeRobot make of our files, by their own loaders'
 	@echo 'make test-ray  studies on a Ray cluster of this machine, killed and carried on'
 	@echo 'make test-slow the slow tests too;  make check  linter and type checker;  make wheel  dist/*.whl'
