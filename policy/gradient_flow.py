@@ -22,18 +22,20 @@ class GradientFlow:
     p: Float[Tensor, "b c n"]
     cls: Float[Tensor, "b c 2"]  # of M and P
 
-    def summary(self) -> dict[str, float]:
+    def summary(self) -> dict[str, float | None]:
         """Means over samples: `patch` (length at a patch), `m_share` (M's part of what reaches patches), `cls_share` (CLS's of what reaches any token), and
-        `entropy_m`, `entropy_p`: how evenly it is spread over the patches, from 0 (all at one) to 1 (alike at all)."""
+        `entropy_m`, `entropy_p`: how evenly it is spread over the patches, from 0 (all at one) to 1 (alike at all).
+        None where no gradient arrives, as at the patches below CLS alone."""
         m, p, cls = self.m.sum((1, 2)), self.p.sum((1, 2)), self.cls.sum((1, 2))
         known = m + p + cls > 0
-        return {
+        found = {
             "patch": float(torch.cat([self.m, self.p], -1).mean()),
             "m_share": _mean((m / (m + p))[m + p > 0]),
             "cls_share": _mean((cls / (m + p + cls))[known]),
             "entropy_m": evenness(self.m),
             "entropy_p": evenness(self.p),
         }
+        return {name: None if math.isnan(value) else value for name, value in found.items()}
 
 
 def gradient_flow(

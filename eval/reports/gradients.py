@@ -80,7 +80,7 @@ def of(policy: Policy, checkpoint: Checkpoint, demos: Demos, rows: np.ndarray, s
 def _text(records: list[dict[str, Any]], samples: int) -> str:
     width = max(len(record["policy"]) for record in records)
     lines = [f"{'':{width}}" + "".join(f"{name:>12}" for name in TABLE)]
-    lines += [f"{record['policy']:{width}}" + "".join(f"{record[name]:12.3g}" for name in TABLE) for record in records]
+    lines += [f"{record['policy']:{width}}" + "".join(f"{'–' if record[name] is None else f'{record[name]:.3g}':>12}" for name in TABLE) for record in records]
     return "\n".join([*lines, f"means of {samples} samples; entropies: 1 where every patch gets the same"])
 
 

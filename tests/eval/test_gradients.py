@@ -36,9 +36,10 @@ def settings(demos: Path, policy: Path, out: Path, **changes: Any) -> Settings:
 def test_every_strategy_has_its_row_and_its_maps(demos: Path, policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(settings(demos, policy, tmp_path))
     told = {row["policy"]: row for row in json.loads((tmp_path / "gradients.json").read_text())["records"]}
-    untrained = [f"{name}, before training" for name in ("pixelwise", "avg_late", "avg_early", "all_patches_late")]
+    untrained = [f"{name}, before training" for name in ("pixelwise", "avg_late", "avg_early", "cls_alone", "all_patches_late")]
     assert list(told) == [f"{policy}, trained", *untrained]
     assert all(told[name]["entropy_p"] == pytest.approx(1, abs=1e-5) for name in untrained if name.startswith("avg"))
+    assert [told["cls_alone, before training"][name] for name in ("patch", "m_share", "cls_share", "entropy_p")] == [0, None, 1, None]
     assert told["pixelwise, before training"]["entropy_p"] < 0.9999 and 0 < told[f"{policy}, trained"]["m_share"] < 1
     with (tmp_path / "gradients.csv").open() as file:
         assert [row["policy"] for row in csv.DictReader(file)] == list(told)
