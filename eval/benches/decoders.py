@@ -69,6 +69,9 @@ def costs(way: str, size: int, rounds: int) -> dict[str, tuple[float, str]]:
             return vae.decode(objective.denoiser.generate(vae.encode(now[:1]), context, STEPS, 0))
 
     objective.freeze()
+    for weights in objective.parameters():
+        if weights.requires_grad and not weights.any():  # layers that begin at zero let no gradient through in the first step
+            torch.nn.init.normal_(weights, std=0.02)
     generator = torch.Generator().manual_seed(0)
 
     def step() -> None:

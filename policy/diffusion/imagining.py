@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
-import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
@@ -19,6 +17,7 @@ from policy.diffusion.autoencoding import psnr
 from policy.diffusion.generator import FrameGenerator
 from policy.diffusion.imagine_settings import Settings
 from policy.pretrain.clips import Clips
+from policy.pretrain.curves import rows_of_pictures, write_picture
 from policy.pretrain.kept_decoder import FrameDecoder
 from policy.pretrain.perceptual import Perceptual
 from policy.pretrain.video_prediction import moving, moving_db
@@ -27,7 +26,7 @@ from policy.streams import TwoStreamEncoder
 from policy.training.device import choose_device, use_processor
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import atomic, owned, write_json
+from whatwhere.files import owned, write_json
 
 BATCH, SHOWN = 16, 8
 UNET, DIFFUSION, BLIND, COPY, VAE = "U-Net decoder", "diffusion", "diffusion without change", "copy of frame t", "VAE of frame t+k"
@@ -55,7 +54,7 @@ def imagine(settings: Settings) -> dict[str, dict[str, float]]:
         for name, values in told.items():
             print(f"{name:<26}" + " · ".join(f"{key} {value:.4g}" for key, value in values.items()), flush=True)
         shown = [now, later, *(ways[name] for name in (UNET, DIFFUSION) if name in ways)]
-        _grid(out / "pictures.png", [*shown, (shown[-1] - later).abs()])
+        write_picture(out / "pictures.png", rows_of_pictures([row[:SHOWN] for row in (*shown, (shown[-1] - later).abs())]))
         record: dict[str, Any] = {"data": settings.data, "pairs": len(now), "steps": settings.steps, "seed": settings.seed, "streams_sha256": sha256}
         write_json(out / "imagined.json", record | {"ways": told})
     return told
@@ -103,9 +102,3 @@ def figures(picture: Tensor, later: Tensor, now: Tensor, streams: TwoStreamEncod
         "perceptual": float(Perceptual().to(now.device)(picture, later)),
         "p_distance": float((1 - F.cosine_similarity(mine, true, dim=-1)).mean()),
     }
-
-
-def _grid(path: Path, rows: list[Tensor]) -> None:
-    grid = torch.cat([torch.cat(list(row[:SHOWN].clamp(0, 1).cpu()), dim=2) for row in rows], dim=1)  # (3, rows · h, shown · w)
-    with atomic(path) as temporary:
-        iio.imwrite(temporary, (grid.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8), extension=".png")

@@ -92,6 +92,15 @@ def pictures(path: Path, now: Tensor, later: Tensor, picture: Tensor, count: int
     picture = picture[:count].detach().float()
     count = len(picture)  # of the first micro-batch, which may be less
     rows = (now[:count], later[:count], picture.clamp(0, 1), (picture - later[:count]).abs().clamp(0, 1))
-    grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)  # (3, 4h, count·w)
+    write_picture(path, rows_of_pictures(rows))
+
+
+def rows_of_pictures(rows: Sequence[Tensor]) -> Tensor:
+    """(b, 3, h, w) each, below one another → (3, rows · h, b · w)."""
+    return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+
+
+def write_picture(path: Path, picture: Tensor) -> None:
+    """(3, h, w) in [0, 1], as PNG."""
     with atomic(path) as temporary:
-        iio.imwrite(temporary, (grid.permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8), extension=".png")
+        iio.imwrite(temporary, (picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy() * 255).astype(np.uint8), extension=".png")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from torch import Tensor
 
 from policy.heads import WITH_PLANNER
 from policy.model import Policy
+from policy.pretrain.curves import write_picture
+from policy.probing.desired_pictures import Drawer, desired_pictures
 from policy.probing.desired_settings import Settings
 from policy.storage.checkpoint import Checkpoint, load, verify
 from policy.training.dataset import Demos, load_demos
@@ -40,16 +44,23 @@ def measure(settings: Settings) -> list[dict[str, Any]]:
         for folder in settings.checkpoint:
             planner = load(folder, device)
             inverse = load(settings.inverse or planner.folder / INVERSE, device)
-            records.append({"checkpoint": folder} | compared(planner, inverse, settings.demos, settings.held_out))
+            drawer = None if settings.decoder is None else Drawer(settings.decoder, planner.policy.config.size, device)
+            picture = out / ("pictures.png" if len(settings.checkpoint) == 1 else f"pictures_{len(records)}.png")
+            records.append({"checkpoint": folder} | compared(planner, inverse, settings.demos, settings.held_out, drawer, picture))
             shown = " · ".join(f"{name} {value:.3f}" for name, value in records[-1]["cosine"].items())
             errors = " · ".join(f"{name} {value:.3f}" for name, value in records[-1]["action_error"].items())
+            if (drawn := records[-1].get("moving_db")) is not None:
+                print(f"{folder}: dB on moving pixels: {' · '.join(f'{name} {value:.2f}' for name, value in drawn.items())}", flush=True)
             print(f"{folder}: {records[-1]['ahead']} steps ahead: cosine with what happened: {shown}; error of the actions: {errors}", flush=True)
         write_json(out / "desired.json", {"demos": settings.demos, "desired": records})
     return records
 
 
-def compared(planner: Checkpoint, inverse: Checkpoint, folder: str, held_out: int) -> dict[str, Any]:
-    """What is measured of one policy. The mean change is that of as many demonstrations that it learnt from. Raises BadInput for starts of its training."""
+def compared(planner: Checkpoint, inverse: Checkpoint, folder: str, held_out: int, drawer: Drawer | None = None, picture: Path | None = None) -> dict[str, Any]:
+    """What is measured of one policy; with a `drawer` also in pixels, and a `picture` is written.
+
+    The mean change is that of as many demonstrations that it learnt from. Raises BadInput.
+    """
     config, training = planner.policy.config, planner.config["training"]
     learnt = load_demos(folder, training["num_demos"], config.chunk)
     unseen = load_demos(folder, held_out, config.chunk, after=learnt)
@@ -67,7 +78,12 @@ def compared(planner: Checkpoint, inverse: Checkpoint, folder: str, held_out: in
             actions = of.head.act(torch.cat([code, own], dim=-1))[:, 0]  # type: ignore[operator]
         return float((actions - executed).abs().mean())
 
-    return {
+    pixels = {}
+    if drawer is not None and picture is not None:
+        recorded = codes(inverse, learnt, np.arange(len(learnt)), learnt.ahead(config.ahead))
+        write = partial(write_picture, picture)
+        pixels = {"moving_db": desired_pictures(drawer, learnt, unseen, config.ahead, recorded, told["planner"], (true, own), write)}
+    return pixels | {
         "ahead": config.ahead,
         "samples": len(unseen),
         "held_out": held_out,

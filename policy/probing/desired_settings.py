@@ -18,6 +18,7 @@ class Settings:
     inverse: InputPath | None
     demos: InputPath | None
     held_out: Count
+    decoder: InputPath | None
     out: OutputFolder
     device: Device
     num_threads: Threads
