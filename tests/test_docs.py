@@ -128,7 +128,7 @@ def test_the_ten_lines_of_python_run(capsys: pytest.CaptureFixture[str]) -> None
     block = code("README.md", "Agent.from_pretrained")
     compiled = compile(block, "README.md", "exec")
     exec(compiled, {})
-    assert capsys.readouterr().out == "(1, 7)\n"
+    assert capsys.readouterr().out == "(2, 7)\n"
 
 
 @pytest.mark.slow
