@@ -22,10 +22,10 @@ def flow(encoder: str, rows: slice = slice(None)) -> GradientFlow:
     return gradient_flow(policy, *(part[rows] for part in (*inputs(), actions, torch.ones(3, chunk, dtype=torch.bool))))
 
 
-@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name not in FROM_SCRATCH])
+@pytest.mark.parametrize("encoder", [name for name in ENCODERS if name not in (*FROM_SCRATCH, "cls_alone")])
 def test_gradient_reaches_the_patches_of_every_strategy(encoder: str) -> None:
     found = flow(encoder)
-    summary = found.summary()
+    summary = {name: value for name, value in found.summary().items() if value is not None}
     assert found.m.shape == found.p.shape and found.m.ndim == 3 and found.cls.shape == (*found.m.shape[:2], 2)
     assert all(math.isfinite(value) for value in summary.values()) and summary["patch"] > 0 and 0 < summary["m_share"] < 1
     if encoder.startswith("avg"):
@@ -33,6 +33,12 @@ def test_gradient_reaches_the_patches_of_every_strategy(encoder: str) -> None:
         torch.testing.assert_close(found.p, found.p[..., :1].expand_as(found.p))
     else:
         assert summary["entropy_p"] < 0.9999 and float(found.p.std(-1).min()) > 0
+
+
+def test_no_patch_gets_any_below_cls_alone() -> None:
+    found = flow("cls_alone")
+    assert not found.m.any() and not found.p.any() and found.cls.all()
+    assert found.summary() == {"patch": 0, "m_share": None, "cls_share": 1, "entropy_m": None, "entropy_p": None}
 
 
 def test_figures_by_hand() -> None:
