@@ -73,7 +73,7 @@ class Dino(Objective):
         self.cls_teaching = Teaching(prototypes, centring, centre_momentum, student_temperature)
         self.patch_teaching = Teaching(prototypes, centring, centre_momentum, student_temperature) if patches > 0 else None
         self.temperatures, self.temperature_warmup, self.student_temperature = teacher_temperature, temperature_warmup, student_temperature
-        self.first_momentum, self.weight_decay_end, self.freeze, self.keep = momentum, weight_decay_end, freeze, keep
+        self.first_momentum, self.weight_decay_end, self.still, self.keep = momentum, weight_decay_end, freeze, keep
         self.patches, self.masked, self.mask = patches, masked if patches else 0.0, mask
         self.temperature, self.momentum, self.teaches_cls = teacher_temperature[0], momentum, False  # of the step: `begin`
         self.chosen: dict[str, Tensor] = {}
@@ -108,7 +108,7 @@ class Dino(Objective):
         self.momentum, self.teaches_cls = cosine_schedule(step, steps, self.first_momentum, 1.0), share >= ALARM_AFTER
         for head in (self.student.cls_head, self.student.patch_head):
             if head is not None:
-                head.frozen = share < self.freeze
+                head.frozen = share < self.still
         for group in optimizer.param_groups:
             if group.get("decays"):
                 group["weight_decay"] = cosine_schedule(step, steps, optimizer.defaults["weight_decay"], self.weight_decay_end)

@@ -56,7 +56,8 @@ def test_fusions_are_told_apart(tmp_path: Path) -> None:
     """In rows, in names and in the plan of a study: else one would be tested against itself."""
     assert told() is None and told("gating", "gating") == "gating" and told("linear", "mlp") == "linear, CLS mlp" and told(sharing="shared") == "linear, shared"
     for fusion in (None, "gating", "linear, shared"):
-        fill(tmp_path / str(fusion), "pixelwise", 10, **({"fusion": fusion} if fusion else {}))
+        more: dict[str, Any] = {"fusion": fusion} if fusion else {}
+        fill(tmp_path / str(fusion), "pixelwise", 10, **more)
     entries = collect(sorted(tmp_path.iterdir()), "pixelwise")
     assert {entry.name for entry in entries} == {"pixelwise", "pixelwise (gating)", "pixelwise (linear, shared)"}
     assert [entry.p is None for entry in entries] == [entry.name == "pixelwise" for entry in entries]

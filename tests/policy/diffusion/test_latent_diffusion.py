@@ -116,7 +116,8 @@ def test_gradient_reaches_streams_and_network_and_the_average_follows(data: Path
         objective.end(loop.Engine("cpu"))
     missed = {name for name, weights in objective.named_parameters() if weights.requires_grad and weights.grad is None}
     assert missed <= {"cls_mask", "mask"} and all(weights.grad is None for weights in objective.autoencoder.parameters())
-    mine, mean = objective.denoiser.nothing, objective.average.module.nothing
+    mean: Any = objective.average.module.nothing
+    mine = objective.denoiser.nothing
     assert not torch.equal(mine, mean) and mean.abs().sum() > 0
     objective.freeze()
     assert not any(weights.requires_grad for part in objective.kept for weights in part.parameters())

@@ -40,7 +40,8 @@ def test_a_folder_that_diffusers_wrote_is_what_diffusers_reads(tmp_path: Path) -
     torch.manual_seed(0)
     kinds: dict[str, Any] = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2, "layers_per_block": 2}
     AutoencoderKL(**kinds, block_out_channels=(8, 16), norm_num_groups=8, scaling_factor=0.5, shift_factor=0.25).save_pretrained(tmp_path)  # type: ignore[arg-type]
-    theirs, ours, picture = AutoencoderKL.from_pretrained(tmp_path, local_files_only=True), load_autoencoder(tmp_path), torch.rand(2, 3, 16, 24)
+    theirs: Any = AutoencoderKL.from_pretrained(tmp_path, local_files_only=True)
+    ours, picture = load_autoencoder(tmp_path), torch.rand(2, 3, 16, 24)
     with torch.no_grad():
         latent = theirs.encode(2 * picture - 1).latent_dist.mean
         assert torch.equal(ours.encode(picture), (latent - 0.25) * 0.5) and ours.channels == 4 and ours.shrinks == 2
@@ -124,7 +125,8 @@ def test_no_folder_is_refused(tmp_path: Path) -> None:
 
 def test_the_loss_is_the_one_reckoned_by_hand() -> None:
     torch.manual_seed(0)
-    model, shown = small_vae(4, (8, 16), 16), torch.rand(2, 3, 16, 16) * 2 - 1
+    model: Any = small_vae(4, (8, 16), 16)
+    shown = torch.rand(2, 3, 16, 16) * 2 - 1
     loss, again = vae_loss(model, shown, 0.1, torch.Generator().manual_seed(3))
     with torch.no_grad():
         mean, log = model.encode(shown).latent_dist.parameters.chunk(2, dim=1)
