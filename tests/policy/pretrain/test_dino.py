@@ -339,3 +339,11 @@ def test_without_lightly_a_line_says_what_to_install(data: Path, tmp_path: Path,
     monkeypatch.setattr("policy.pretrain.objective_settings.find_spec", lambda _: None)
     with pytest.raises(BadInput, match=r"needs lightly, not installed here; run: pip install 'whatwhere\[dino\]'"):
         parse("policy.conf", "pretrain", Settings, words(data, tmp_path, "dino"))
+
+
+def test_streams_can_be_frozen_below_it() -> None:
+    """A number of the same name once hid the method."""
+    objective = small(freeze=0.1)
+    objective.freeze()
+    assert not any(weights.requires_grad for part in (objective.streams, objective.fusion) for weights in part.parameters())
+    assert any(weights.requires_grad for weights in objective.parameters())
