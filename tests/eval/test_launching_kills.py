@@ -97,7 +97,7 @@ def same_in_the_end(tmp_path: Path, launcher: str, times: int, kinds: tuple[str,
     assert done.returncode == 0, done.stderr
     chance = random.Random(times)
     for kind in kinds:
-        folder = tmp_path / kind
+        folder = tmp_path / f"kill_{kind}"  # beside `whole`, the study that nobody touched
         folder.mkdir()
         victim = Victim(folder, launcher, delay_s)
         if kind == "worker":
