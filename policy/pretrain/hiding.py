@@ -11,10 +11,11 @@ from torch import Tensor
 from policy.shapes import StreamTokens
 
 
-def without(
-    tokens: StreamTokens, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"], mask: Float[Tensor, " d"], cls_mask: Float[Tensor, " d"]
-) -> StreamTokens:
-    """`mask` in place of the `hidden` patches of M and, where `unknown`, `cls_mask` in place of its CLS."""
-    m_patches = torch.where(hidden[:, :, None], mask.to(tokens.m_patches.dtype), tokens.m_patches)
-    m_cls = torch.where(unknown[:, None], cls_mask.to(tokens.m_cls.dtype), tokens.m_cls)
-    return dataclasses.replace(tokens, m_patches=m_patches, m_cls=m_cls)
+def without_patches(tokens: StreamTokens, hidden: Bool[Tensor, "b n"], mask: Float[Tensor, " d"]) -> StreamTokens:
+    """`mask` in place of the `hidden` patches of M."""
+    return dataclasses.replace(tokens, m_patches=torch.where(hidden[:, :, None], mask.to(tokens.m_patches.dtype), tokens.m_patches))
+
+
+def without_cls(tokens: StreamTokens, unknown: Bool[Tensor, " b"], mask: Float[Tensor, " d"]) -> StreamTokens:
+    """`mask` in place of M's CLS, where `unknown`."""
+    return dataclasses.replace(tokens, m_cls=torch.where(unknown[:, None], mask.to(tokens.m_cls.dtype), tokens.m_cls))

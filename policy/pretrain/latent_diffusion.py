@@ -19,7 +19,7 @@ from policy.diffusion.generator import save_generator
 from policy.diffusion.vae import Autoencoder, load_autoencoder, shipped_vae
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.engine import Engine
-from policy.pretrain.hiding import without
+from policy.pretrain.hiding import without_patches
 from policy.pretrain.objective import Objective
 from policy.pretrain.video_prediction import moving_db
 from policy.shapes import Tokens
@@ -46,7 +46,7 @@ class LatentDiffusion(Objective):
         self.autoencoder.check(streams.size)
         self.streams, self.hidden_patches, self.without_change, self.widths = streams, hidden_patches, without_change, tuple(widths)
         self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
-        self.mask, self.cls_mask = nn.Parameter(torch.zeros(streams.dim)), nn.Parameter(torch.zeros(streams.dim))
+        self.mask = nn.Parameter(torch.zeros(streams.dim))
         self.denoiser = Denoiser(self.autoencoder.channels, streams.dim, self.widths, fused_patches)
         self.average = AveragedModel(self.denoiser, multi_avg_fn=get_ema_multi_avg_fn(ema)).requires_grad_(False)
 
@@ -68,7 +68,7 @@ class LatentDiffusion(Objective):
     def change(self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], hidden: Bool[Tensor, "b n"]) -> Tokens:
         """Fused, without the `hidden` patches of M."""
         tokens = self.streams(m_channels(now, later), p_channels(now))
-        return self.fusion(without(tokens, hidden, hidden.new_zeros(len(now)), self.mask, self.cls_mask))
+        return self.fusion(without_patches(tokens, hidden, self.mask))
 
     @torch.no_grad()
     def assess(self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> tuple[dict[str, float], Tensor]:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from policy.channels import m_channels, p_channels
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.colour_words import WORDS, colour_words
-from policy.pretrain.hiding import without
+from policy.pretrain.hiding import without_cls, without_patches
 from policy.pretrain.kept_decoder import save_decoder
 from policy.pretrain.objective import Objective
 from policy.pretrain.perceptual import Perceptual, pretrained_features
@@ -112,7 +112,7 @@ class VideoPrediction(Objective):
 
     def fuse(self, tokens: StreamTokens, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"]) -> Tokens:
         """What is known without the `hidden` patches of M and, where `unknown`, without its CLS."""
-        return self.fusion(without(tokens, hidden, unknown, self.mask, self.cls_mask))
+        return self.fusion(without_cls(without_patches(tokens, hidden, self.mask), unknown, self.cls_mask))
 
     def decode(self, fused: Tokens, now: Tensor, seen: Tensor | None = None) -> Float[Tensor, "b 3 h w"]:
         """Frame t+k; the samples `seen` have the image encoder's help."""

@@ -51,7 +51,7 @@ def full_path(folder: Path, keys: int, expert: int, multiplied: int, steps: int,
         print(module("envs.demos.multiply", f"src={demos}", f"n={multiplied}", f"out={folder / 'multiplied'}"))
         demos, number = folder / "multiplied", multiplied
     common = ("task=pick_at_xy", "encoder=pixelwise")
-    trained = (f"demos={demos}", f"num_demos={number}", f"steps={steps}", f"cache={folder / 'cache'}")
+    trained = (f"demos={demos}", f"num_demos={number}", f"steps={steps}", f"cache={folder / 'cache'}", f"shifts={2 if multiplied else 4}")
     module("policy.finetune", *common, *trained, f"out={folder / 'policy'}")
     return module("eval.run", *common, f"checkpoint={folder / 'policy'}", f"episodes={episodes}", "seed=100000", "video=1", f"out={folder / 'eval'}")
 

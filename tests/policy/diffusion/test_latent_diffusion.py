@@ -115,7 +115,7 @@ def test_gradient_reaches_streams_and_network_and_the_average_follows(data: Path
                 weights -= weights.grad if weights.grad is not None else 0
         objective.end(loop.Engine("cpu"))
     missed = {name for name, weights in objective.named_parameters() if weights.requires_grad and weights.grad is None}
-    assert missed <= {"cls_mask", "mask"} and all(weights.grad is None for weights in objective.autoencoder.parameters())
+    assert missed <= {"mask"} and all(weights.grad is None for weights in objective.autoencoder.parameters())
     mean: Any = objective.average.module.nothing
     mine = objective.denoiser.nothing
     assert not torch.equal(mine, mean) and mean.abs().sum() > 0
