@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 from eval.benches.settings import PARTS, Settings
-from eval.reports.tables import rewrite_block
+from eval.reports.tables import parts, rewrite_block
 from whatwhere.command import command
 from whatwhere.cores import usable_cores
 from whatwhere.counted import counted
@@ -27,13 +27,15 @@ def main(settings: Settings) -> None:
     for name in ("pictures", "out", "into"):
         if (path := getattr(settings, name)) is not None:
             check_writable(name, path if name == "pictures" else Path(path).parent)
+    if settings.into is not None:
+        parts(settings.into, block := f"bench_{settings.what}")
     machine = about()
     print(machine, flush=True)
     figures = importlib.import_module(PARTS[settings.what]).measure(settings)
     if settings.out is not None:
         write_json(settings.out, [vars(figure) | {"passed": figure.passed, "machine": machine} for figure in figures])
     if settings.into is not None:
-        rewrite_block(settings.into, f"bench_{settings.what}", "\n".join(["```", machine, *map(str, figures), "```"]))
+        rewrite_block(settings.into, block, "\n".join(["```", machine, *map(str, figures), "```"]))
     missed = [figure for figure in figures if not figure.passed]
     if missed:
         print(f"missed: the bars of {len(missed)} of {counted(len(figures), 'figure')}", file=sys.stderr)

@@ -44,7 +44,8 @@ class Settings:
 def main(settings: Settings) -> None:
     if settings.out is not None:
         check_writable("out", settings.out)
-    if settings.into is not None:
+    if settings.into is not None and settings.block is not None:
+        tables.parts(settings.into, settings.block)
         check_writable("into", Path(settings.into).parent)
     entries = collect(find(settings.folders), settings.baseline)
     found = make_tables(entries, settings.baseline, "report")

@@ -12,7 +12,7 @@ from typing import Any
 from eval.fallbacks import fallbacks, told
 from eval.score import Row, score
 from whatwhere.counted import counted
-from whatwhere.errors import BadInput, Failed
+from whatwhere.errors import BadInput, Failed, shown
 from whatwhere.files import append_row, read_json, read_rows, write_json, write_text
 
 ROWS, RESULTS = "episodes.jsonl", "results.json"
@@ -22,6 +22,7 @@ ROW_KEYS = (
     "task", "version", "policy", "encoder", "checkpoint", "train_seed", "seed", "episode", "init_hash", "success", "failure",
     "position_error_cm", "is_relation_correct", "steps", "wall_s", "video",
 )  # fmt: skip
+WHOSE = ("task", "version", "policy", "encoder", "checkpoint", "train_seed")  # the same in all rows of a folder
 SELDOM = (
     "split", "corrections", "latency", "action_latency", "trained_for", "history", "fusion", "memory", "streams_used", "without", "said", "motion", "speed",
     "trained_motion", "actions_from", "goal", "fault", "fallback",
@@ -86,7 +87,21 @@ def load(folder: str | Path) -> tuple[list[Row], dict[str, Any]]:
         raise BadInput(f"{folder}: no {ROWS} with rows in it; give a folder that eval.run wrote")
     path = folder / RESULTS
     about = read_about(path) if lexists(path) else {key: rows[0].get(key) for key in (*ROW_KEYS, *CONDITIONS)}  # an interrupted run has rows only
+    _check_alike(folder, rows, about)
     return rows, summary(rows, about)
+
+
+def _check_alike(folder: Path, rows: Sequence[Row], about: dict[str, Any]) -> None:
+    """Raises BadInput for rows of several policies or tasks, whose score would be of none of them, and where `results.json` is of others than the rows."""
+    for key in WHOSE:
+        first = next((row for row in rows if row.get(key) is not None), None)
+        if first is None:
+            continue
+        if other := next((row for row in rows if row.get(key) not in (None, first[key])), None):
+            both = " and ".join(f"{key}={shown(row[key])} (episode {row['episode']})" for row in (first, other))
+            raise BadInput(f"{folder / ROWS}: has rows of {both}; rows of one folder are of one policy and task: keep them in folders of their own")
+        if about.get(key) not in (None, first[key]):
+            raise BadInput(f"{folder / RESULTS}: {key}={shown(about[key])}, but its rows say {shown(first[key])}; the two files are of different evaluations")
 
 
 def read_about(path: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,30 @@ def learned(
 
 
 def find(folders: str | Sequence[str]) -> list[Path]:
-    """Result folders among names of folders, of folders that hold them at any depth, and glob patterns. Raises BadInput where one gives nothing."""
-    found: dict[Path, None] = {}
+    """Result folders among names of folders, of folders that hold them at any depth, and glob patterns. Raises BadInput where one gives nothing.
+
+    Links are followed, and a folder that has several names counts once: its episodes were played once.
+    """
+    found: dict[str, Path] = {}
     for pattern in [folders] if isinstance(folders, str) else folders:
-        inside = sorted(path.parent for match in matches(pattern) for path in Path(match).rglob(ROWS))
+        inside = sorted(path for match in matches(pattern) for path in _below(match))
         if not inside:
             raise BadInput(f"folders={pattern}: no result folder there (none holds {ROWS})")
-        found |= dict.fromkeys(inside)
-    return list(found)
+        for path in inside:
+            found.setdefault(os.path.realpath(path), path)
+    return list(found.values())
+
+
+def _below(folder: str) -> Iterator[Path]:
+    """Result folders in a folder, itself among them; a link that leads into a folder again is not followed twice."""
+    seen: set[str] = set()
+    for place, names, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:
+            names.clear()
+            continue
+        seen.add(real)
+        if ROWS in files:
+            yield Path(place)
 
 
 def matches(pattern: str) -> list[str]:

@@ -17,12 +17,21 @@ def make_table(entries: Sequence[Entry], baseline: str | None = None) -> tables.
     shown = {title: cells for title, cells in columns.items() if (len(set(cells)) > 1 if title in VARYING else any(cells))}
     if "demos" not in shown and any(record["multiplied_from"] or record["corrections"] for record in records):
         shown = {title: columns[title] for title in columns if title in shown or title == "demos"}  # what was multiplied or corrected is always told
+    if twins := _twins(shown):
+        shown["folder"] = [entry.folder.name if is_twin else "" for entry, is_twin in zip(entries, twins, strict=True)]
     notes = ["Success with Wilson 95 % intervals, median error with bootstrap 95 % intervals: over starts, not over trainings."]
     notes += [f"{title}: {meaning}." for title, meaning in LEGEND.items() if title in shown]
     notes += [f"Unfinished: {entry.folder} has {found}." for entry in entries if (found := unfinished(entry.folder, entry.rows)) is not None]
     if baseline is not None:
         notes.append(f"p: exact McNemar test against {baseline} over common starts; p (Holm): corrected for the comparisons of that task and its conditions.")
     return tables.Table(tuple(shown), list(zip(*shown.values(), strict=True)), records, notes)
+
+
+def _twins(shown: dict[str, list[str]]) -> list[bool]:
+    """Which lines say the same of whom they are as another one does: for these the name of the folder is told. Empty where none does."""
+    whose = list(zip(*(cells for title, cells in shown.items() if title in (*trainings.WHAT, "train seed")), strict=True))
+    twins = [whose.count(one) > 1 for one in whose]
+    return twins if any(twins) else []
 
 
 def record_of(entry: Entry) -> dict[str, Any]:

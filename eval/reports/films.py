@@ -20,6 +20,7 @@ from whatwhere.files import inside, scratch
 from whatwhere.film import Film
 from whatwhere.picture import Unreadable
 
+MOST_NAMED = 3
 POSTER_WIDTH = 560  # what is seen before a film is played, and how wide films are that were made smaller
 SMALLER = ("-crf", "30", "-preset", "veryfast", "-threads", "1", "-movflags", "+faststart")
 
@@ -42,12 +43,14 @@ def clips(entries: Sequence[Entry], each: int, room: int, folder: Path) -> tuple
     chosen = [_chosen(entry, each) for entry in entries]
     turns = [(i, rows[turn]) for turn in range(each) for i, rows in enumerate(chosen) if turn < len(rows)]
     found: list[list[Clip]] = [[] for _ in entries]
-    whole, notes = [], []
+    whole, notes, unread = [], [], []
     for i, row in turns:
         path = _path(entries[i], row)
         whole += [(i, row, path)] if path is not None else []
-    if len(whole) < len(turns):
-        notes.append(f"{counted(len(turns) - len(whole), 'video')} that the rows name could not be read.")
+        unread += [str(entries[i].folder / row["video"])] if path is None else []
+    if unread:
+        rest = f" and {len(unread) - MOST_NAMED} more" if len(unread) > MOST_NAMED else ""
+        notes.append(f"{counted(len(unread), 'video')} that the rows name could not be read (missing, or not whole): {', '.join(unread[:MOST_NAMED])}{rest}.")
     is_smaller = sum(_letters(path.stat().st_size) for _, _, path in whole) > room - 40_000 * len(whole)
     with scratch(folder) as place:
         for done, (i, row, path) in enumerate(whole):

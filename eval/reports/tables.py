@@ -76,7 +76,13 @@ def write(table: Table, folder: str | Path, name: str = "table") -> None:
 
 
 def rewrite_block(path: str | Path, name: str, text: str) -> None:
-    """Puts `text` between `<!-- begin:name -->` and `<!-- end:name -->` of a document. Raises BadInput if the marks are not there exactly once."""
+    """Puts `text` between `<!-- begin:name -->` and `<!-- end:name -->` of a document. Raises BadInput as `parts` does."""
+    before, after = parts(path, name)
+    write_text(path, f"{before}\n{text}\n{after}")
+
+
+def parts(path: str | Path, name: str) -> tuple[str, str]:
+    """A document up to the mark that begins a block, and from the mark that ends it. Raises BadInput if the marks are not there exactly once."""
     path = Path(path)
     try:
         document = read(path, "text file").decode()
@@ -86,5 +92,4 @@ def rewrite_block(path: str | Path, name: str, text: str) -> None:
     if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
         names = re.findall(r"<!-- begin:(.+?) -->", document)
         raise BadInput(f"{path}: needs the marks {begin} and {end} once each; blocks found: {', '.join(names) or 'none'}")
-    before, after = document[: document.index(begin)], document[document.index(end) :]
-    write_text(path, f"{before}{begin}\n{text}\n{after}")
+    return document[: document.index(begin) + len(begin)], document[document.index(end) :]

@@ -63,7 +63,8 @@ def test_it_is_one_file_that_asks_for_nothing(page: Path) -> None:
     assert len(text.encode()) <= study_page.MOST
     assert not re.findall(r"""(?:src|href|poster)=["'](?!data:|#)""", text) and "url(" not in text and "://" not in text
     assert HOSTILE not in text and "<b>" not in text and "&lt;b&gt;" in text, "what comes from rows is text"
-    assert text.count("<video") == 3 and "1 video that the rows name could not be read." in text
+    assert text.count("<video") == 3 and "1 video that the rows name could not be read (missing, or not whole): " in text
+    assert "avg_late_10/videos/episode_2.mp4.<" in text, "it is named"
     assert "Paired" not in text and "common starts, p" in text and "python -m eval.report" in text and "train_seed" in text
     assert text.count("data:image/png") == 2, "maps and curves"
     assert {path.suffix for path in page.parent.iterdir()} == {".html", ".png", ".csv", ".tex", ".md"}, "nothing is left over"
