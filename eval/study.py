@@ -12,7 +12,6 @@ import importlib.util
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,66 +19,24 @@ from typing import Annotated, Any
 from eval.launching import LAUNCHERS, NEEDS
 from eval.launching.job import FOLDER, Job
 from eval.launching.many import carry_out_all
+from eval.launching.plan import COLLECTED, CORRECTIONS, GOAL, Cell, Plan, check_names, tasks_of
 from eval.launching.process import Died, begin, run
-from eval.options import Perturbation, Split, Task, Version
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
 from policy.fusion import told
 from policy.heads import WITH_PLANNER
-from policy.options import Said, Without
 from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
-from whatwhere.errors import BadInput, Failed, did_you_mean, shown
+from whatwhere.errors import BadInput, Failed, about, did_you_mean, shown
 from whatwhere.files import owned, path_name
+from whatwhere.hints import hints_of
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.named import named
 from whatwhere.options import options
 from whatwhere.pieces import spelled
 from whatwhere.reading import check
 from whatwhere.settings import parse
-
-GOAL = "goal"  # of a method, one or several: what `eval.run` is told with an inverse model (docs/planner.md)
-CORRECTIONS = "corrections"  # of a method: true or false; all else of it is asked of training
-COLLECTED = ("motion", "speed")  # what of a condition is asked of demonstrations; all else of it is asked of training
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One policy of a plan: where it is trained, and the commands that make and evaluate it."""
-
-    task: str
-    method: str
-    options: dict[str, Any]  # of policy.finetune
-    num_demos: int
-    train_seed: int
-    condition: str = ""  # one of Plan.conditions
-    goals: tuple[str | None, ...] = (None,)  # what is to be brought about, at evaluation
-    corrected: bool = False  # trained a second time, with as many corrections of the first policy as there are demonstrations
-
-    @property
-    def name(self) -> str:
-        return f"{path_name(self.task)}_{self.method}_n{self.num_demos}_s{self.train_seed}" + (f"_{path_name(self.condition)}" if self.condition else "")
-
-
-@options
-class Plan:
-    """What is trained and evaluated: a file of `eval/conf/study/`."""
-
-    tasks: Annotated[tuple[Task, ...], Length(1, 100)]
-    methods: Annotated[dict[str, dict[str, Any] | None], Length(1, 100)]  # name: options of policy.finetune
-    num_demos: Annotated[tuple[Annotated[int, Range(1, 100_000)], ...], Length(1, 100)]
-    train_seeds: Annotated[tuple[Seed, ...], Length(1, 1000)]
-    perturbations: Annotated[tuple[Perturbation | None, ...], Length(1, 10)]
-    without: Annotated[tuple[Without | None, ...], Length(1, 3)] = (None,)  # streams that are taken away at evaluation, one at a time
-    said: Annotated[tuple[Said | None, ...], Length(1, 3)] = (None,)  # what is told instead of the instruction, at evaluation
-    version: Version = 0  # of the tasks
-    splits: Annotated[tuple[Split | None, ...], Length(1, 3)] = (None,)  # of version 1, at evaluation; trained is on train
-    baseline: Annotated[str, Text("an encoder", 200)] | None = None
-    inverses: Annotated[dict[str, dict[str, Any]], Length(0, 100)] | None = None  # name: {task, num_demos, …} of models that methods name as their `inverse`
-    conditions: Annotated[dict[str, dict[str, Any] | None], Length(0, 100)] | None = (
-        None  # name: what moves (COLLECTED), and what is late (options of policy.finetune)
-    )
 
 
 @options
@@ -105,8 +62,11 @@ class Settings:
     def __post_init__(self) -> None:
         from envs.catalogue import check_version
         from envs.demos.collect_settings import Settings as Collect
+        from eval.playing.settings import Settings as Evaluate
         from policy.training.settings import Settings as Finetune
 
+        self._check_launcher()
+        check_names(self.study, hints_of(Finetune))
         chosen = {method: given or {} for method, given in self.study.methods.items()}
         baseline = self.study.baseline
         names = [_called(method, given) for method, given in chosen.items()]
@@ -115,18 +75,25 @@ class Settings:
         for task, split in product(self.study.tasks, self.study.splits):
             check_version(task, self.study.version, split)
         for condition, task in product(self.study.conditions or {}, self.study.tasks):
-            parse("envs.conf", "collect", Collect, self.collect(task, condition)[3:])
-        for words in self.inverses():
-            parse("policy.conf", "finetune", Finetune, words[3:])
+            with about(f"study.conditions.{condition}"):
+                parse("envs.conf", "collect", Collect, self.collect(task, condition)[3:])
+        for name, words in zip(self.study.inverses or {}, self.inverses(), strict=True):
+            with about(f"study.inverses.{name}"):
+                parse("policy.conf", "finetune", Finetune, words[3:])
         of_each = {(cell.task, cell.method, cell.condition, cell.num_demos): cell for cell in self.cells()}  # seeds change nothing
         for cell in of_each.values():
-            parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
-        self._check_launcher()
+            with about(f"study.methods.{cell.method}" + (f", study.conditions.{cell.condition}" if cell.condition else "")):
+                parse("policy.conf", "finetune", Finetune, self.train(cell)[3:])
+        plays = {(cell.task, *play.items()): (cell, play) for cell in of_each.values() for play in self.plays(cell) if play}
+        for cell, play in plays.values():
+            with about(f"study.methods.{cell.method}"):
+                parse("eval.conf", "run", Evaluate, self.evaluate(cell, play)[3:])
 
     def _check_launcher(self) -> None:
         for key, launcher, unsaid in (("address", "ray", None), ("slurm", "slurm", {}), ("gpus", ("ray", "slurm"), 0)):
             if self.launcher not in launcher and getattr(self, key) != unsaid:
-                raise BadInput(f"{key}={getattr(self, key)}: is of launcher={launcher if isinstance(launcher, str) else ' and '.join(launcher)}")
+                value, where = getattr(self, key), launcher if isinstance(launcher, str) else " or ".join(launcher)
+                raise BadInput(f"{key}={f'{value:g}' if key == 'gpus' else value}: is for launcher={where} alone; launcher={self.launcher} has no use for it")
         package = NEEDS.get(self.launcher)
         if package is None:
             check("jobs", self.jobs, Processes)
@@ -175,7 +142,7 @@ class Settings:
         """The commands that collect what is learnt from, each once."""
         commands = [self.collect(task, condition) for condition, task in product(self.conditions, self.study.tasks)]
         for given in (self.study.inverses or {}).values():
-            commands += [_python("envs.demos.collect", task=task, n=given["num_demos"], seed=0, out=self.folder(task)) for task in _tasks(given)]
+            commands += [_python("envs.demos.collect", task=task, n=given["num_demos"], seed=0, out=self.folder(task)) for task in tasks_of(given)]
         return [command for number, command in enumerate(commands) if command not in commands[:number]]
 
     def inverse(self, name: str) -> str:
@@ -188,7 +155,7 @@ class Settings:
         for name, given in (self.study.inverses or {}).items():
             if not {"task", "num_demos"} <= set(given):
                 raise BadInput(f"study.inverses.{name}: needs task and num_demos, and options of policy.finetune beside them")
-            tasks = _tasks(given)
+            tasks = tasks_of(given)
             chosen = {"head": WITH_PLANNER[0], "change": "future"} | given | {"task": tasks, "demos": [self.folder(task) for task in tasks]}
             commands.append(_python("policy.finetune", **chosen, out=self.inverse(name)))
         return commands
@@ -199,8 +166,9 @@ class Settings:
         folder = self.folder(cell.task, cell.condition)
         demos = [folder, self.corrections(cell)] if cell.corrected and not is_first else folder
         given = {"demos": demos, "num_demos": cell.num_demos, "seed": cell.train_seed, "out": self.policy(cell, is_first)}
-        given |= {} if self.cache is None else {"cache": self.cache}
-        return _python("policy.finetune", task=cell.task, **cell.options, **given, **threads)
+        given |= threads if self.cache is None else {"cache": self.cache} | threads
+        given = {key: value for key, value in given.items() if key not in cell.options}  # a method's own cache and threads
+        return _python("policy.finetune", task=cell.task, **cell.options, **given)
 
     @property
     def shares_cores(self) -> bool:
@@ -288,11 +256,6 @@ def _first(words: list[str], log: Path, retries: int) -> None:
         except Died as error:
             if number == retries:
                 raise Failed(f"{error}; give the same command again · log: {log}") from None
-
-
-def _tasks(given: Mapping[str, Any]) -> list[str]:
-    """Of an inverse model: one or several."""
-    return [given["task"]] if isinstance(given["task"], str) else list(given["task"])
 
 
 def _python(module: str, **options: Any) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from whatwhere.errors import BadInput, did_you_mean
 
 HINTS = "__hints__"  # where a class keeps them
-NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping", type(None): "null"}
+NAMES = {str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping {name: value, …}", type(None): "null"}
 
 
 def hints_of(settings: type[Any]) -> dict[str, Any]:

@@ -114,6 +114,8 @@ class Place:
         self.says, self.writes = says, writes
 
     def check(self, key: str, value: str) -> None:
+        if not value:
+            raise BadInput(f"{key}=: names nothing; for the folder that you are in, write {key}=.")
         longest = LONGEST_DRAFT if self.writes in ("file", "either") else LONGEST_NAME
         path, name = os.fsencode(value), max(value.split("/"), key=lambda part: len(os.fsencode(part)))
         if b"\0" in path or len(path) > LONGEST_PATH or len(os.fsencode(name)) > longest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import shutil
 import subprocess
 import threading
@@ -14,7 +15,7 @@ from typing import Any, Self
 from eval.launching import elsewhere
 from eval.launching.job import FOLDER, Job
 from eval.launching.process import Died, is_ending
-from whatwhere.errors import BadInput, Failed, choose
+from whatwhere.errors import BadInput, Failed, choose, did_you_mean
 
 LOOK_S = 1.0
 QUEUE_S = 20.0  # so often is Slurm asked which jobs it has, once for all cells
@@ -32,6 +33,9 @@ class OnSlurm:
         self.cluster = choose("slurm.cluster", str(given.pop("cluster", "slurm")), ("slurm", "local"))
         if self.cluster == "slurm" and shutil.which("sbatch") is None:
             raise BadInput("launcher=slurm: there is no sbatch here; start the study on a machine that has it, or run jobs here: slurm.cluster=local")
+        for name, value in given.items():
+            if isinstance(value, int | float) and not 0 <= value < math.inf:
+                raise BadInput(f"slurm.{name}={value}: needs a number from 0 on")
         own = {"name": "whatwhere", "cpus_per_task": settings.cpus} | ({"gpus_per_node": int(settings.gpus)} if settings.gpus else {})
         own |= {} if {"time", "slurm_time", "timeout_min"} & set(given) else {"timeout_min": 60 * HOURS}
         self.parameters = own | {key if key in SHARED or key.startswith("slurm_") else f"slurm_{key}": value for key, value in given.items()}
@@ -47,7 +51,7 @@ class OnSlurm:
         try:
             self._executor.update_parameters(**self.parameters)
         except (NameError, AssertionError, TypeError, ValueError) as error:
-            raise BadInput(f"slurm: {' '.join(str(error).split())}") from None
+            raise BadInput(_refused(error)) from None
         return self
 
     def __exit__(self, *_: object) -> None: ...
@@ -92,6 +96,15 @@ class OnSlurm:
 
     def end(self) -> None:
         """Each cell's thread cancels its job."""
+
+
+def _refused(error: Exception) -> str:
+    """In one line what submitit says in many: of an unknown parameter, which ones there are."""
+    said = " ".join(str(error).split())
+    if (found := re.search(r"Unknown argument '(\w+)'.*Valid arguments: ([\w, ]+?)(?: Known|$)", said)) is None:
+        return f"slurm: {said}"
+    valid = sorted({*SHARED, *found[2].split(", ")})
+    return f"slurm.{found[1]}: no such parameter; valid: cluster, {', '.join(valid)}{did_you_mean(found[1], valid)}"
 
 
 def _state(task: Any) -> str:

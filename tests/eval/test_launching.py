@@ -193,10 +193,10 @@ def test_a_command_that_is_killed_died_and_one_that_fails_did_not(tmp_path: Path
     ("words", "says"),
     [
         (["launcher=slum"], "did you mean slurm?"),
-        (["address=auto"], "address=auto: is of launcher=ray"),
-        (["launcher=slurm", "address=auto", "plan=true"], "address=auto: is of launcher=ray"),
-        (["slurm={partition: cpu}"], "is of launcher=slurm"),
-        (["gpus=1"], "gpus=1.0: is of launcher=ray and slurm"),
+        (["address=auto"], "address=auto: is for launcher=ray alone; launcher=local has no use for it"),
+        (["launcher=slurm", "address=auto", "plan=true"], "address=auto: is for launcher=ray alone"),
+        (["slurm={partition: cpu}"], "is for launcher=slurm alone"),
+        (["gpus=1"], "gpus=1: is for launcher=ray or slurm alone"),
         (["gpus=-1"], "gpus=-1"),
         (["cpus=0"], "cpus=0: must be at least 1"),
         (["retries=-1"], "retries=-1"),
@@ -236,8 +236,12 @@ def test_parameters_of_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert launcher.parameters == {"name": "whatwhere", "cpus_per_task": 2, "slurm_partition": "cpu", "mem_gb": 4, "slurm_qos": "low", "timeout_min": 240}
     with OnSlurm(settings("launcher=slurm", "slurm={cluster: local, time: 90}", f"out={tmp_path}")) as launcher:
         assert launcher.parameters["slurm_time"] == 90 and "timeout_min" not in launcher.parameters
-    with pytest.raises(BadInput, match="slurm: Unknown argument 'partitoin'"), OnSlurm(settings("launcher=slurm", "slurm={cluster: local, partitoin: cpu}")):
+    unknown = r"slurm\.partitoin: no such parameter; valid: cluster, account.*did you mean partition"
+    with pytest.raises(BadInput, match=unknown), OnSlurm(settings("launcher=slurm", "slurm={cluster: local, partitoin: cpu}")):
         pass
+    for odd in ("time: nan", "time: 1e400", "timeout_min: -5", "mem_gb: -0.5"):
+        with pytest.raises(BadInput, match=rf"slurm\.{odd.partition(':')[0]}=.*: needs a number from 0 on"):
+            OnSlurm(settings("launcher=slurm", f"slurm={{cluster: local, {odd}}}"))
     with pytest.raises(BadInput, match=r"slurm.cluster=lokal: unknown; valid: slurm, local"):
         OnSlurm(settings("launcher=slurm", "slurm.cluster=lokal"))
     monkeypatch.setenv("PATH", str(tmp_path))
