@@ -165,6 +165,11 @@ class Agent:
             frames = np.stack([frames[:, 1], self.goal], axis=1)
         return frames, own, self._told[1], self.noise()
 
+    @property
+    def asked(self) -> tuple[Any, ...] | None:
+        """What the last answer was computed from, as `inputs` gives it; None where there was none."""
+        return None if self._last is None else self._asked
+
     def chunk(self) -> NDArray[np.float32]:
         """All actions of the last answer, (k, a) in [-1, 1], of which `act` gave the first; (0, a) before it."""
         return np.zeros((0, self.config.action_dim), np.float32) if self._last is None else np.clip(self._last.actions[0].numpy(), -1.0, 1.0)

@@ -34,7 +34,6 @@ SETTINGS = {
     ("evaluation.md", "3 of 255"): "a bound of the code, of a picture's numbers",
     ("evaluation.md", "10 of 1998"): "a method of a paper",
     ("fallbacks.md", "16 of 255"): "a bound of the code, of a picture's numbers",
-    ("planner.md", "4 of 20"): "the notes say `20 of 20, … goal=video 4`",
 }  # fmt: skip
 
 

@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from PIL import ImageDraw
+from PIL import Image, ImageDraw
 
 from envs.video import VideoFile
 from eval.observers import Observer, picture
+from eval.observers.desire_inset import DesireInset
 from eval.observers.influence import draw_influence
 from policy.fallback.detect import received
 
@@ -33,14 +34,18 @@ class Composed(Observer):
         self.influence: list[tuple[int, dict[str, float]]] = []
         self.instruction = obs["instruction"]
         self.fallen: Any = None
+        self.desire = DesireInset()
         self.side = picture.panel(_seen(env, obs), env.cameras)
         self._draw(env, info)
 
     def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
-        self.side = picture.panel(_seen(env, obs), env.cameras, policy.attention())
+        seen = _seen(env, obs)
+        self.side = picture.panel(seen, env.cameras, policy.attention())
         self.fallen = policy.fallen() if hasattr(policy, "fallen") else None
         if self.shows_influence and (told := policy.influence()) is not None:
             self.influence.append((self.steps, told))
+        if hasattr(policy, "wanted") and (desire := policy.wanted()) is not None:
+            self.desire.add(self.steps, desire, seen[:, 1])
 
     def step(self, env: Any, action: np.ndarray, info: dict[str, Any]) -> None:
         self.steps += 1
@@ -67,7 +72,8 @@ class Composed(Observer):
             self.scene, self.side, self.title, self.marks, self.errors_cm, self.steps, self.horizon, self.control_hz, self.instruction, outcome, self._insets
         )
 
-    def _insets(self, draw: Any) -> None:
+    def _insets(self, image: Image.Image, draw: ImageDraw.ImageDraw) -> None:
+        self.desire.draw(image, draw)
         if self.shows_influence:
             draw_influence(draw, self.influence, self.horizon)
         if self.fallen is not None:

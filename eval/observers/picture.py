@@ -85,7 +85,7 @@ def _mark(picture: Image.Image, look: Any, camera: int) -> None:
 
 def compose(
     scene: np.ndarray, side: Image.Image, title: str, marks: Mapping[str, np.ndarray], errors_cm: Sequence[float], step: int, horizon: int, control_hz: int,
-    instruction: str, outcome: tuple[str, bool | None], inset: Callable[[ImageDraw.ImageDraw], None] | None = None,
+    instruction: str, outcome: tuple[str, bool | None], inset: Callable[[Image.Image, ImageDraw.ImageDraw], None] | None = None,
 ) -> np.ndarray:  # fmt: skip
     """uint8 (HEIGHT, WIDTH, 3).
 
@@ -110,7 +110,7 @@ def compose(
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT), _fitted(f"“{instruction}”", PANEL - 2 * GAP, 14), INK, font(14))
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT + 20), "position error so far", DIM, font(12))
     if inset is not None:
-        inset(draw)
+        inset(image, draw)
     return np.asarray(image)
 
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,9 @@ class Player:
     trained_motion: str | None = None  # what moved in its training, where that was something else
     actions_from: str | None = None  # of policies with a planner: whose actions the model under it learnt from
     goal: str | None = None  # picture, video or a folder of pictures: what an inverse model is to bring about (eval.playing.goals)
+    decoder: str | None = None  # draws what it wants, in videos (eval.playing.desire); demos, inverse: what is drawn of a planner
+    demos: str | None = None
+    inverse: str | None = None
     size: int = 96
     frame_gap: int = 4
     cameras: tuple[str, ...] | None = None
@@ -95,6 +99,10 @@ class Player:
         torch.set_num_threads(1)
         # before the simulator: bad weights are refused at once
         policy = self.learned() if self.policy == "learned" else None
+        if policy is not None and self.decoder is not None:
+            from policy.probing.wish import Wish
+
+            policy.wish = Wish(policy.agent, self.decoder, self.demos, None if self.inverse is None else Path(self.inverse))
         env = self.environment()
         try:
             if self.task_version is not None and env.task_version != self.task_version:
@@ -102,7 +110,7 @@ class Player:
             if policy is not None and self.goal is not None:
                 from eval.playing.goals import Towards
 
-                policy = Towards(policy.agent, env, self.goal, self.expert)
+                policy = Towards(policy.agent, env, self.goal, self.expert, policy.wish)
             yield env, policy or policies.scripted(self.policy, self.task, math.prod(env.action_space.shape or ()), self.expert)
         finally:
             env.close()

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from eval.playing.desire import Desire
 from whatwhere.errors import choose
 
 POLICIES = ("learned", "expert", "random", "zero", "deaf")
@@ -30,8 +31,9 @@ class RolloutPolicy(Protocol):
 class Learned:
     """A checkpoint's agent. It sees the observation and never `info`."""
 
-    def __init__(self, agent: Any) -> None:
-        self.agent = agent
+    def __init__(self, agent: Any, wish: Any = None) -> None:
+        """`wish`: draws what it wants (policy.probing.wish.Wish)."""
+        self.agent, self.wish = agent, wish
         self.task = zlib.crc32(agent.checkpoint.config["task"].encode())
         self.inference: str = agent.inference  # how its answers are computed, for rows
 
@@ -48,6 +50,11 @@ class Learned:
 
     def attention(self) -> Any:
         return self.agent.attention()
+
+    def wanted(self) -> Desire | None:
+        """What it wanted at the last query, as far as that can be drawn."""
+        pictures = None if self.wish is None else self.wish.pictures()
+        return None if pictures is None else Desire((("wanted", pictures),), self.agent.config.ahead)
 
     def fallen(self) -> Any:
         """What the last query fell back to, and why (policy.fallback.watch.Fallen); None if it did not."""

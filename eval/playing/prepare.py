@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eval.playing.drawable import drawable
 from eval.playing.faults import OF_CAMERAS
 from eval.playing.faults import told as told_fault
 from eval.playing.goal_pictures import FILMED, digest_of
@@ -19,6 +20,7 @@ from policy.fallback import check_fallback
 from policy.fusion import told as told_fusion
 from policy.late import check_pace
 from policy.memory import check_memory
+from policy.training.inverse_files import INVERSE
 from whatwhere.errors import BadInput, about, choose
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 DEFAULT_ENCODER = "pixelwise"
 FUSES = "pixelwise"  # the encoder that asks for a fusion
-INVERSE = "inverse"  # a policy's folder of the model that was learnt with it (policy.training.planning)
 UNKNOWN = "unknown"  # the version of demonstrations that were matched to no task (envs.demos.formats.foreign)
 
 
@@ -98,6 +99,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         streams=_streams(training),
         actions_from=_actions_from(stored.config["task"], training),
         goal=settings.goal,
+        **drawable(settings, name, stored),
         task_version=None if "version" in allow else version,
         trained_on=hashes,
         rendering=settings.rendering or rendering,
@@ -260,6 +262,7 @@ def identity(settings: Settings, player: Player) -> dict[str, Any]:
     where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin", "goal", "fault", "fallback")
     named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
     named |= {"version": player.version, "split": player.split} if player.version else {}
+    named |= {"film": "by progress"} if player.goal == "video" else {}  # rows of earlier versions, of films that ran by the clock, are not added to
     if player.goal not in (None, *FILMED):
         named |= {"goal": digest_of(str(player.goal))}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}

@@ -46,6 +46,9 @@ class Settings:
     latency: Latency | None = None
     action_latency: Latency | None = None
     goal: InputPath | None = None
+    decoder: InputPath | None = None
+    demos: InputPath | None = None
+    inverse: InputPath | None = None
     without: Without | None = None
     said: Said | None = None
     influence: bool = False
@@ -73,6 +76,11 @@ class Settings:
             raise BadInput(f"checkpoint={self.checkpoint}: policy={self.policy} has none; leave it out or use policy=learned")
         if self.goal is not None:
             self._check_goal()
+        if self.decoder is not None and (self.policy != "learned" or self.video == 0):
+            raise BadInput(f"decoder={self.decoder}: draws what a learned policy wants, in videos; needs policy=learned and video=1 or more")
+        for name in ("demos", "inverse"):
+            if self.decoder is None and (value := getattr(self, name)) is not None:
+                raise BadInput(f"{name}={value}: is for drawing what a planner wants, in videos; add decoder=FOLDER, or leave it out")
         if self.policy != "learned" and self.without is not None:
             raise BadInput(f"without={self.without}: policy={self.policy} has no streams; leave it out or use policy=learned")
         if self.policy != "learned" and self.said is not None:

@@ -4,39 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
 
 import torch
 from einops import rearrange
 from jaxtyping import Float, Shaped
-from msgspec import Meta
 from torch import Tensor, nn
 
 from policy.pretrain.picture_decoder import PictureDecoder
 from policy.shapes import Tokens
-from policy.storage.picture_tool import find_tool
+from policy.storage.decoder_files import KIND, find_decoder
 from policy.storage.tensorfile import CONFIG, MODEL
 from policy.storage.weights import restored, serialise
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic, write_json
-
-KIND = "picture_decoder"
-Side = Annotated[int, Meta(ge=1, le=1024)]
-
-
-class Record(TypedDict):
-    """`config.json`."""
-
-    format: Literal[1]
-    kind: Literal["picture_decoder"]
-    sha256: str  # of the weights
-    streams_sha256: str  # of the streams whose changes it decodes
-    size: Annotated[int, Meta(ge=8, le=4096)]
-    dim: Annotated[int, Meta(ge=1, le=8192)]
-    grid: tuple[Side, Side]
-    patch: Side
-    image_encoder: str | None
 
 
 class FrameDecoder(nn.Module):
@@ -56,7 +37,7 @@ class FrameDecoder(nn.Module):
     @staticmethod
     def from_pretrained(folder: str | Path, option: str = "decoder", device: str | torch.device = "cpu") -> FrameDecoder:
         """From `OUT/decoder`, or the OUT of the run that wrote it. Raises BadInput, naming `option`."""
-        folder, record = find_tool(folder, "decoder", KIND, option, "python -m policy.pretrain init=STREAMS frozen=true", Record)
+        folder, record = find_decoder(folder, option)
         check_encoder(record["image_encoder"], folder / CONFIG)
 
         def make() -> FrameDecoder:

@@ -18,10 +18,10 @@ from policy.pretrain.curves import write_picture
 from policy.probing.desired_pictures import Drawer, desired_pictures
 from policy.probing.desired_settings import Settings
 from policy.storage.checkpoint import Checkpoint, load, verify
+from policy.storage.decoder_files import streams_of_decoder
 from policy.training.dataset import Demos, load_demos
 from policy.training.device import choose_device, use_processor
-from policy.training.inverse_files import check_inverse
-from policy.training.planning import INVERSE
+from policy.training.inverse_files import has_planner, inverse_under
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, write_json
@@ -35,15 +35,17 @@ def measure(settings: Settings) -> list[dict[str, Any]]:
     use_processor(settings.num_threads)
     device, records = choose_device(settings.device), []
     for folder in settings.checkpoint:
-        config = verify(folder).policy
-        if config.head not in WITH_PLANNER or config.change != "past":
+        stored = verify(folder)
+        if not has_planner(stored.policy):
             raise BadInput(f"checkpoint={folder}: has no planner; needs a policy of head={WITH_PLANNER[0]}")
-        check_inverse(settings.inverse or str(verify(folder).folder / INVERSE), {"ahead": config.ahead, "size": config.size, "cameras": config.cameras})
+        inverse_under(stored, settings.inverse)
+        if settings.decoder is not None:
+            streams_of_decoder(settings.decoder, stored.policy.size, stored.config.get("streams_sha256"))
     check_writable("out", settings.out)
     with owned(settings.out) as out:
         for folder in settings.checkpoint:
             planner = load(folder, device)
-            inverse = load(settings.inverse or planner.folder / INVERSE, device)
+            inverse = load(inverse_under(verify(folder), settings.inverse), device)
             drawer = None if settings.decoder is None else Drawer(settings.decoder, planner.policy.config.size, device)
             picture = out / ("pictures.png" if len(settings.checkpoint) == 1 else f"pictures_{len(records)}.png")
             records.append({"checkpoint": folder} | compared(planner, inverse, settings.demos, settings.held_out, drawer, picture))

@@ -7,7 +7,6 @@ demonstrations that the planner learnt from. The decoder puts it upon the presen
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -19,8 +18,8 @@ from policy.channels import m_channels, p_channels, picture_tensor
 from policy.pretrain.curves import rows_of_pictures
 from policy.pretrain.kept_decoder import FrameDecoder
 from policy.pretrain.video_prediction import moving_db
+from policy.storage.decoder_files import streams_of_decoder
 from policy.training.dataset import Demos
-from whatwhere.errors import BadInput
 
 MOST, SHOWN = 64, 8  # moments that are measured, and shown
 
@@ -29,19 +28,20 @@ class Drawer:
     """A decoder and the streams that it was taught over, both from the OUT of one pre-training run. Raises BadInput."""
 
     def __init__(self, out: str, size: int, device: torch.device) -> None:
+        streams = streams_of_decoder(out, size)
         self.decoder = FrameDecoder.from_pretrained(out, device=device)
-        streams = Path(out) / "streams" / self.decoder.streams_sha256[:16]
-        if not streams.is_dir():
-            raise BadInput(f"decoder={out}: the streams that it was taught over are not in {streams.parent}; give the OUT of the run, whole")
         self.changes = ChangeEncoder.from_pretrained(streams, device)
-        if self.decoder.size != size:
-            raise BadInput(f"decoder={out}: draws {self.decoder.size} px, but the policy sees {size} px")
 
     @torch.no_grad()
     def draw(self, now: Float[Tensor, "b 3 h w"], before: Float[Tensor, "b 3 h w"], after: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
         """The change from `before` to `after`, upon `now`."""
         change = self.changes.fusion(self.changes.streams(m_channels(before, after), p_channels(now)))
         return self.decoder.generate(now.permute(0, 2, 3, 1), change).permute(0, 3, 1, 2)
+
+    def draw_recorded(self, now: Float[Tensor, "b 3 h w"], recorded: Demos, like: Int[np.ndarray, " b"], ahead: int, camera: int) -> Float[Tensor, "b 3 h w"]:
+        """What `camera` saw change in the `ahead` steps from these moments (`like`) of demonstrations on, upon `now`."""
+        before, after = (picture_tensor(recorded.frames[of, camera], now.device) for of in (like, recorded.ahead(ahead)[like]))
+        return self.draw(now, before, after)
 
 
 def nearest(code: Float[Tensor, "r z"], own: Float[Tensor, "r s"], codes: Float[Tensor, "n z"], states: Float[Tensor, "n s"]) -> Int[np.ndarray, " r"]:
@@ -74,8 +74,7 @@ def desired_pictures(
         now, later = (picture_tensor(unseen.frames[of, camera], device) for of in (rows, then[rows]))
         made = {"no change": now, "what happened": later, "true change": drawer.draw(now, now, later)}
         for name, like in found.items():
-            before, after = (picture_tensor(learnt.frames[of, camera], device) for of in (like, learnt.ahead(ahead)[like]))
-            made[name] = drawer.draw(now, before, after)
+            made[name] = drawer.draw_recorded(now, learnt, like, ahead, camera)
         for name, picture in made.items():
             pictures.setdefault(name, []).append(picture)
     whole = {name: torch.cat(each) for name, each in pictures.items()}

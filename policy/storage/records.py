@@ -15,6 +15,7 @@ Numbers = Annotated[list[Finite], Meta(max_length=4096)]
 FileName = Annotated[str, Meta(pattern=r"^\w[\w.-]*\Z", max_length=255, description="the name of a file in that folder")]
 Start = tuple[Annotated[int, Meta(ge=0, le=2**62)], Index]  # seed, episode
 Width = Annotated[int, Meta(ge=1, le=4096)]
+Side = Annotated[int, Meta(ge=1, le=1024)]
 Grid = tuple[Annotated[int, Meta(ge=1, le=512)], Annotated[int, Meta(ge=1, le=512)]]
 
 
@@ -117,6 +118,20 @@ class Config(TypedDict):
     streams_sha256: NotRequired[Sha256 | None]
     files: dict[FileName, Listed]
     tensors: Tensors
+
+
+class Decoder(TypedDict):
+    """`config.json` of the decoder that video prediction leaves (policy.pretrain.kept_decoder)."""
+
+    format: Literal[1]
+    kind: Literal["picture_decoder"]
+    sha256: str  # of the weights
+    streams_sha256: str  # of the streams whose changes it decodes
+    size: Annotated[int, Meta(ge=8, le=4096)]
+    dim: Annotated[int, Meta(ge=1, le=8192)]
+    grid: tuple[Side, Side]
+    patch: Side
+    image_encoder: str | None
 
 
 class Chosen(TypedDict, total=False):

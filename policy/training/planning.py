@@ -12,13 +12,12 @@ from torch import Tensor
 
 from policy.model import Policy
 from policy.training.dataset import Demos
+from policy.training.inverse_files import INVERSE
 from policy.training.settings import Settings
 from whatwhere.errors import BadInput
 
 if TYPE_CHECKING:
     from policy.storage.checkpoint import Checkpoint
-
-INVERSE = "inverse"  # the folder, in a planner's own, of the inverse model that was learnt with it
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def settings(*words: str) -> Settings:
 
 
 class Lane:
-    """An environment whose pictures show how many steps were taken; the expert has it over after eleven."""
+    """An environment whose pictures and state show how many steps were taken; the expert has it over after eleven."""
 
     task, cameras, size = "pick_at_xy", CAMERAS, SIZE
 
@@ -48,8 +48,18 @@ class Lane:
         self.steps += 1
         return self.steps == 11, False, {}
 
-    def camera_frames(self) -> np.ndarray:
-        return np.full((2, SIZE, SIZE, 3), self.steps, np.uint8)
+    def moment(self) -> np.ndarray:
+        return np.array([self.steps], float)
+
+    def frames_of(self, moment: np.ndarray) -> np.ndarray:
+        return np.full((2, SIZE, SIZE, 3), moment[0], np.uint8)
+
+    def proprio(self) -> np.ndarray:
+        return state_after(self.steps)
+
+
+def state_after(steps: float) -> np.ndarray:
+    return np.array([steps, *[0] * 9], np.float32)
 
 
 class Idle:
@@ -59,8 +69,16 @@ class Idle:
         return np.zeros(7)
 
 
-@pytest.mark.parametrize(("goal", "shown"), [("picture", [11] * 6), ("video", [4, 6, 8, 10, 11, 11])])
-def test_what_should_be_is_taken_from_the_experts_episode(goal: str, shown: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("goal", "moved", "shown"),
+    [
+        ("picture", 2, [11] * 6),
+        ("video", 2, [4, 6, 8, 10, 11, 11]),
+        ("video", 1, [4, 5, 6, 7, 8, 9]),  # a robot of half the expert's speed: the film waits for it
+        ("video", 0, [4, 4, 4, 4, 4, 4]),
+    ],
+)
+def test_what_should_be_is_taken_from_the_experts_episode(goal: str, moved: int, shown: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("envs.experts.expert_class", lambda task, expert: Idle)
     loaded = Agent.from_pretrained(model(tmp_path / "inverse", "future"), execute=2, towards=True)
     env = Lane()
@@ -70,13 +88,16 @@ def test_what_should_be_is_taken_from_the_experts_episode(goal: str, shown: list
     now = np.full((2, 2, SIZE, SIZE, 3), 200, np.uint8)
     now[:, 0] = 100
     seen = []
-    for _ in range(6):
-        obs = {"frames": now, "proprio": np.zeros(10, np.float32), "instruction": "pick up the red cube"}
+    for query in range(6):
+        obs = {"frames": now, "proprio": state_after(moved * query), "instruction": "pick up the red cube"}
         assert acting.act(obs, {}).shape == (2, 7)
         frames = loaded.inputs(obs)[0]
         assert (frames[:, 0] == 200).all()
         seen.append(int(frames[0, 1, 0, 0, 0]))
     assert seen == shown
+    acting.reset(7, 4)
+    acting.act({"frames": now, "proprio": state_after(0), "instruction": "pick up the red cube"}, {})
+    assert loaded.goal is not None and loaded.goal[0, 0, 0, 0] == shown[0], "another episode is another film"
 
 
 def test_a_goal_of_ones_own(tmp_path: Path) -> None:
@@ -94,7 +115,7 @@ def test_a_goal_of_ones_own(tmp_path: Path) -> None:
     Image.new("RGB", (48, 48), (0, 255, 0)).save(folder / "robot0_eye_in_hand.png")
     acting = Towards(loaded, Lane(), str(folder))
     acting.reset(0, 0)
-    assert acting.film[0].shape == (2, SIZE, SIZE, 3) and acting.film[0][0, 0, 0].tolist() == [255, 0, 0]
+    assert loaded.goal is not None and loaded.goal.shape == (2, SIZE, SIZE, 3) and loaded.goal[0, 0, 0].tolist() == [255, 0, 0]
     asked = settings(f"checkpoint={tmp_path / 'inverse'}", f"goal={folder}")
     before = identity(asked, prepare(asked))
     Image.new("RGB", (48, 48), (0, 250, 0)).save(folder / "robot0_eye_in_hand.png")
@@ -108,6 +129,7 @@ def test_what_rows_say(tmp_path: Path) -> None:
     row = player.row({"task": "pick_at_xy", "version": "0", "seed": 0, "episode": 0, "init_hash": "0", "success": True, "position_error_cm": 1.0})
     assert (row["goal"], row["actions_from"]) == ("video", "5 of stack_centered")
     assert identity(asked, player)["goal"] == "video" and "goal-video" in default_out(asked, player)
+    assert identity(asked, player)["film"] == "by progress", "rows of films that ran by the clock are others"
     policy = model(tmp_path / "policy", "past", "pick_at_xy")
     plain = prepare(settings(f"checkpoint={policy}"))
     assert plain.row({})["actions_from"] == "5 of stack_centered" and "goal" not in plain.row({})
