@@ -3,6 +3,8 @@ of a person.
 
 Start s of a seed is tried once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`. Of an expert the first n files are the same for every n, for any
 number of workers and however often the run was killed. `starts.jsonl` has a row for every start tried, also for those that failed.
+
+With `source=play` a scripted hand does what nobody asked for (envs.experts.play). Every start is recorded, whatever came of it: these are no demonstrations.
 """
 
 from __future__ import annotations
@@ -13,12 +15,13 @@ from zlib import crc32
 
 import numpy as np
 
-from envs.demos.collect_settings import Settings
+from envs.demos.collect_settings import SCRIPTED, Settings
 from envs.demos.episodes import Episode, write_episode
 from envs.demos.gather import gather
 from envs.demos.recording import attrs_of
 from envs.demos.starts import Starts
 from envs.experts import expert_class
+from envs.experts.play import PlayExpert
 from envs.teleop.run import make_device, teleoperate
 from whatwhere.command import command
 from whatwhere.counted import counted
@@ -40,7 +43,7 @@ class Recorder:
     def __init__(self, settings: Settings) -> None:
         import envs
 
-        self.settings, self.expert_class = settings, expert_class(settings.task, settings.expert)
+        self.settings, self.expert_class = settings, PlayExpert if settings.source == "play" else expert_class(settings.task, settings.expert)
         if settings.slipping and "slips" not in inspect.signature(self.expert_class).parameters:
             raise BadInput(f"slips={settings.slipping:g}: expert={settings.expert} cannot slip (see envs.experts.noisy); give slips=0")
         self.env = envs.make(settings.task, **settings.environment)
@@ -51,15 +54,16 @@ class Recorder:
         self.env.close()
 
     def __call__(self, start: int) -> dict[str, Any]:
-        """Plays one start; if it succeeds its file is in the folder under a name of the start's own. Returns the row of `starts.jsonl`."""
+        """Plays one start; if it succeeds, or is play, its file is in the folder under a name of the start's own. Returns the row of `starts.jsonl`."""
         settings = self.settings
         rng = np.random.default_rng([crc32(b"noise"), settings.seed, start])
         slips = {"slips": settings.slipping} if settings.slipping else {}  # an expert of one's own need not know them
         episode, failure = record(self.env, self.expert_class(noise=settings.noise, rng=rng, **slips), settings.seed, start)
         episode.attrs |= {"source": settings.source, "noise": settings.noise, "slips": settings.slipping}
-        if episode.success:
+        is_kept = episode.success or settings.source == "play"
+        if is_kept:
             write_episode(Starts.draft(settings.folder, start), episode)
-        return {"episode": start, "success": episode.success, "failure": failure} | {
+        return {"episode": start, "success": is_kept, "failure": None if is_kept else failure} | {
             "steps": len(episode),
             "position_error_cm": episode.attrs["position_error_cm"],
             "init_hash": episode.attrs["init_hash"],
@@ -87,7 +91,7 @@ def record(env: TaskEnv, expert: Expert, seed: int, start: int) -> tuple[Episode
 
 def main(settings: Settings) -> None:
     check_simulator()
-    device = None if settings.source == "expert" else make_device(settings)  # before a simulator is imported
+    device = None if settings.source in SCRIPTED else make_device(settings)  # before a simulator is imported
     if settings.folder.is_dir() and not (settings.folder / "settings.json").exists() and any(settings.folder.glob("episode_*.hdf5")):
         raise BadInput(f"out={settings.folder}: holds demonstrations that were not collected by this command; choose another out=")
     with owned(settings.folder) as folder:
@@ -98,10 +102,12 @@ def main(settings: Settings) -> None:
         if device is not None:
             teleoperate(settings, starts, device)
         elif starts.wanted(settings.n):
-            gather(starts, settings.n, settings.num_workers, f"task={settings.task} noise={settings.noise:g}", Recorder, settings)
+            kept = "recorded" if settings.source == "play" else "success"
+            gather(starts, settings.n, settings.num_workers, f"task={settings.task} noise={settings.noise:g}", Recorder, settings, kept=kept)
         failed = [row["episode"] for row in starts.rows if not row["success"]]
         which = f": {failed}" if failed else ""
-        print(f"{counted(starts.num_files, 'demonstration')} in {folder} · {len(failed)} of {counted(len(starts.rows), 'start')} failed{which}")
+        what = ("episode of play", "episodes of play") if settings.source == "play" else ("demonstration", "demonstrations")
+        print(f"{counted(starts.num_files, *what)} in {folder} · {len(failed)} of {counted(len(starts.rows), 'start')} failed{which}")
 
 
 if __name__ == "__main__":

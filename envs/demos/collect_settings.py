@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from envs.catalogue import check_version, told_version
 from envs.experts import check_expert
+from envs.experts.play import PLAYED
 from envs.language.things import SPLITS
 from envs.motion import motion_of, told
 from envs.options import Expert, FramesApart, Horizon, Motion, Noise, Pixels, Rendering, Speed, Split, Task, Version
@@ -18,7 +19,8 @@ from whatwhere.kinds import InputPath, Length, OneOf, OutputFolder, Processes, R
 from whatwhere.options import options
 from whatwhere.versions import stamp
 
-SOURCES = ("expert", *DEVICES)
+SCRIPTED = ("expert", "play")  # sources that are no people
+SOURCES = (*SCRIPTED, *DEVICES)
 RECOVER = ("ask", "true", "false")
 SLIPS = 0.02
 SLIPS_OF = {"stack_centered": 0.04}  # a goal that the arm hides: what to do where a cube was carried the wrong way (docs/lab.md)
@@ -59,6 +61,12 @@ class Settings:
     def __post_init__(self) -> None:
         if self.source == "expert":
             check_expert(self.task, self.expert)
+        if self.source == "play":
+            if self.task not in PLAYED:
+                raise BadInput(f"source=play: a hand plays with what lies on a table, which task={self.task} has not; valid: {', '.join(PLAYED)}")
+            for name in ("expert", "motion"):
+                if (value := getattr(self, name)) is not None:
+                    raise BadInput(f"{name}={value}: is not for source=play; leave one of them out")
         check_version(self.task, self.version, self.split)
         motion_of(self.task, self.motion, self.speed, self.version)
         check_seed(self.seed, self.development)
@@ -75,7 +83,7 @@ class Settings:
 
     @property
     def folder(self) -> Path:
-        noise = f"-noise{self.noise:g}-slips{self.slipping:g}" if self.source == "expert" else ""
+        noise = f"-noise{self.noise:g}-slips{self.slipping:g}" if self.source in SCRIPTED else ""
         rarely = (f"-gap{self.frame_gap}" if self.frame_gap != 4 else "") + (f"-horizon{self.horizon}" if self.horizon else "")
         task = "-".join(filter(None, (path_name(self.task), told_version(self.version, self.split))))
         moves = f"-{path_name(told(motion))}" if (motion := motion_of(self.task, self.motion, self.speed)) else ""
@@ -84,7 +92,7 @@ class Settings:
     def content(self) -> dict[str, Any]:
         """What the files depend on: all that must be the same for a run to continue in a folder."""
         names = ["task", "source", "seed", "noise", "slips", "rendering", "size", "frame_gap", "horizon"]
-        if self.source != "expert":
+        if self.source not in SCRIPTED:
             names = [name for name in names if name not in ("noise", "slips")]  # people bring their own
         names += ["expert"] if self.expert is not None else []
         named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}

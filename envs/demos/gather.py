@@ -14,10 +14,10 @@ from whatwhere.counted import counted
 PATIENCE = 20  # failed starts that are borne before the share of failures counts
 
 
-def gather(starts: Starts, n: int, num_workers: int, what: str, make_job: Callable[..., Job], *arguments: Any) -> None:
+def gather(starts: Starts, n: int, num_workers: int, what: str, make_job: Callable[..., Job], *arguments: Any, kept: str = "success") -> None:
     """Plays starts by `make_job(*arguments)(start)`, which gives a row of `starts.jsonl`, until the folder holds `n` files.
 
-    Leaves with exit code 1, and a line about `what`, if most of those that were played fail.
+    `kept`: what is said of a start that gives a file. Leaves with exit code 1, and a line about `what`, if most of those that were played fail.
     """
     began, before = time.monotonic(), starts.num_files
     running: dict[Future[dict[str, Any]], int] = {}
@@ -32,9 +32,9 @@ def gather(starts: Starts, n: int, num_workers: int, what: str, make_job: Callab
                 starts.add(row := future.result())
                 done = starts.num_files
                 left = int((time.monotonic() - began) / max(done - before, 1) * (n - done))
-                outcome = f"{'success' if row['success'] else 'failed: ' + row['failure']} after {counted(row['steps'], 'step')}"
+                outcome = f"{kept if row['success'] else 'failed: ' + row['failure']} after {counted(row['steps'], 'step')}"
                 played = played_of(starts.rows)
-                rate = f"{sum(row['success'] for row in played) / len(played):.0%} succeed · " if played else ""
+                rate = f"{sum(row['success'] for row in played) / len(played):.0%} succeed · " if played and kept == "success" else ""
                 print(f"start {row['episode']}: {outcome} · {done}/{n} · {rate}{left // 60}:{left % 60:02d} left", flush=True)
             failed = sum(not row["success"] for row in played_of(starts.rows))
             if failed > PATIENCE and failed > 2 * starts.num_files:

@@ -44,6 +44,7 @@ class Outcome:
     success: bool
     drift: float
     same_start: bool
+    recorded_success: bool = True  # of play it need not be one
 
     def complaint(self, tolerance: float) -> str | None:
         """Why the replay counts as failed; None if it does not."""
@@ -51,7 +52,7 @@ class Outcome:
             return "the start is another one"
         if not self.drift <= tolerance:
             return f"drifts by {self.drift:.3g}, more than {tolerance:g}"
-        return None if self.success else "does not succeed"
+        return "does not succeed" if self.recorded_success and not self.success else None
 
 
 def begin(env: TaskEnv, episode: Episode) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def replay(env: TaskEnv, episode: Episode, start: str = "seed") -> Outcome:
     reached = np.stack(states)[: len(episode.states)]
     drift = float(np.abs(reached - episode.states[: len(reached)]).max())
     same_start = start == "state" or episode.attrs["init_hash"] in (None, info["init_hash"])
-    return Outcome(bool(info["success"]), drift, same_start)
+    return Outcome(bool(info["success"]), drift, same_start, episode.success)
 
 
 def check_named(attrs: dict[str, Any], path: Path, task: str | None) -> None:

@@ -20,7 +20,7 @@ from policy.fallback import check_fallback
 from policy.fusion import told as told_fusion
 from policy.late import check_pace
 from policy.memory import check_memory
-from policy.training.inverse_files import INVERSE
+from policy.training.inverse_files import INVERSE, taught_by
 from whatwhere.errors import BadInput, about, choose
 from whatwhere.files import path_name
 from whatwhere.versions import check_simulator, stamp
@@ -114,7 +114,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
 
 def _actions_from(task: str, training: Mapping[str, Any]) -> str | None:
     """Whose actions a policy with a planner, or an inverse model, learnt from."""
-    return f"{count} of {task}" if (count := training.get("demonstrations")) else training.get("actions_from")
+    return taught_by(task, training) if training.get("demonstrations") else training.get("actions_from")
 
 
 def _version(settings: Settings, trained: Mapping[str, Any]) -> dict[str, Any]:

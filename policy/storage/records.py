@@ -70,7 +70,8 @@ class Training(TypedDict, total=False):
     motion: Name | None  # what moved by itself (envs.motion)
     speed: Annotated[list[Finite], Meta(min_length=2, max_length=2)] | None  # cm/s
     actions_from: Text  # of a policy with a planner (policy.training.planning)
-    demonstrations: Index  # of an inverse model
+    demonstrations: Index  # of an inverse model: how many episodes it learnt from
+    played: Index  # how many of these were play
     inverse_sha256: Sha256
     origin: dict[Name, Any]  # envs.foreign.origin.Origin: what the environment takes over of others' demonstrations
     no_environment: Text  # why there is none in which it can be scored

@@ -15,6 +15,8 @@ from policy.training.mirror import Mirror
 from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 
+PLAY = "play"  # the `source` of episodes in which nothing was to be done (envs.demos.collect)
+
 
 @dataclasses.dataclass(frozen=True)
 class Demos:
@@ -41,6 +43,7 @@ class Demos:
     starts: tuple[tuple[int, int], ...]  # (seed, episode) of those that know theirs
     digest: str
     corrections: int = 0  # episodes in which a policy acted and the expert corrected it (eval.correct)
+    played: int = 0  # episodes of play, which are no demonstrations (envs.experts.play)
     originals: tuple[dict, ...] = ()  # what those were made of that envs.demos.multiply made: file, sha256, seed, episode, init_hash of each
     mirrored: bool = False  # whether an image of each is among them
 
@@ -77,9 +80,9 @@ class Demos:
 def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | None = None, mirror: Mirror | None = None, failed: bool = False) -> Demos:
     """The first `num_demos` episodes of `folder` (nested: the first 5 are among the first 10), with chunks of `chunk` actions, or so many `after` others of it.
 
-    With a `mirror` that fits them each is followed by its image. `failed`: episodes that did not succeed are as good as others.
+    With a `mirror` that fits them each is followed by its image. `failed`: episodes that did not succeed, and play, are as good as others.
 
-    Raises BadInput if there are too few, one is damaged or (unless `failed`) failed, or they mix tasks, versions, rendering, sizes or cameras.
+    Raises BadInput if there are too few, one is damaged or (unless `failed`) failed or play, or they mix tasks, versions, rendering, sizes or cameras.
     """
     paths = episode_paths(folder)
     first, asked = (0, f"num_demos={num_demos}") if after is None else (len(after.init_hashes), f"num_demos={len(after.init_hashes)} held_out={num_demos}")
@@ -89,7 +92,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
     instructions: dict[str, int] = {}
     told: list[np.ndarray] = []
     originals: dict[str, dict] = {}
-    corrections = 0
+    corrections = played = 0
     digest, attrs, start, is_image = hashlib.sha256(), None if after is None else after.attrs, 0, False
     for path, episode, is_image in _episodes(paths[first : first + num_demos], mirror, failed):
         assert episode.frames is not None
@@ -110,6 +113,7 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
             starts.append((int(episode.attrs["seed"]), int(episode.attrs["episode"])))
         originals |= {original["sha256"]: original for original in episode.attrs.get("multiplied", {}).get("originals", ())}
         corrections += "corrected" in episode.attrs and not is_image
+        played += episode.attrs.get("source") == PLAY and not is_image
         for array in (frames[-1], episode.actions, proprio[-1]):
             digest.update(np.ascontiguousarray(array).tobytes())
         start += length
@@ -134,15 +138,18 @@ def load_demos(folder: str | Path, num_demos: int, chunk: int, after: Demos | No
         starts=tuple(starts),
         digest=digest.hexdigest()[:16],
         corrections=corrections,
+        played=played,
         originals=tuple(originals.values()),
         mirrored=is_image,
     )
 
 
 def _episodes(paths: Sequence[Path], mirror: Mirror | None, failed: bool) -> Iterator[tuple[Path, Episode, bool]]:
-    """Each episode, and then its image, if there is one. Raises BadInput for one that failed, unless those are welcome."""
+    """Each episode, and then its image, if there is one. Raises BadInput for play and for one that failed, unless those are welcome."""
     for path in paths:
         episode = read_episode(path)
+        if episode.attrs.get("source") == PLAY and not failed:
+            raise BadInput(f"{path}: is play, which nobody is to imitate; an inverse model learns from it: head=planned change=future (docs/planner.md)")
         if not episode.success and not failed:
             raise BadInput(f"{path}: a failed episode; only successful ones are demonstrations")
         yield path, episode, False

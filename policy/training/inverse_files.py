@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ INVERSE = "inverse"  # the folder, in a planner's own, of the inverse model that
 def has_planner(config: PolicyConfig) -> bool:
     """Whether it says what should change (an inverse model is told)."""
     return config.head in WITH_PLANNER and config.change == "past"
+
+
+def taught_by(task: str, training: Mapping[str, Any]) -> str:
+    """Whose actions an inverse model learnt from: `25 of pick_at_xy`, `40 of play in pick_at_xy`."""
+    count, played = training["demonstrations"], training.get("played") or 0
+    return ", ".join(([f"{count - played} of {task}"] if count > played else []) + ([f"{played} of play in {task}"] if played else []))
 
 
 def check_inverse(folder: str | Path, of: dict[str, Any]) -> Stored:

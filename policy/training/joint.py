@@ -42,6 +42,7 @@ def joined(parts: Sequence[Demos], names: Sequence[str]) -> Demos:
         starts=tuple(one for part in parts for one in part.starts),
         digest=hashlib.sha256(" ".join(part.digest for part in parts).encode()).hexdigest()[:16],
         corrections=sum(part.corrections for part in parts),
+        played=sum(part.played for part in parts),
         originals=tuple(one for part in parts for one in part.originals),
         mirrored=any(part.mirrored for part in parts),
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from policy.model import Policy
 from policy.training.dataset import Demos
-from policy.training.inverse_files import INVERSE
+from policy.training.inverse_files import INVERSE, taught_by
 from policy.training.settings import Settings
 from whatwhere.errors import BadInput
 
@@ -61,7 +61,7 @@ def onto(policy: Policy, inverse: Policy, frozen: bool) -> None:
 def of_inverse(settings: Settings, demos: Demos, inverse: Checkpoint | None) -> dict[str, Any]:
     """What a planned policy's record says of the actions that it learnt from; the starts of those demonstrations are starts of its training, too."""
     if settings.change == "future":
-        return {"demonstrations": len(demos.init_hashes)}
+        return {"demonstrations": len(demos.init_hashes)} | ({"played": demos.played} if demos.played else {})
     if inverse is None:
         return {}
     theirs = inverse.config["training"]
@@ -73,7 +73,7 @@ def of_inverse(settings: Settings, demos: Demos, inverse: Checkpoint | None) -> 
 
 
 def actions_from(settings: Settings, inverse: dict[str, Any]) -> str:
-    """`25 of pick_at_xy`, or `50 of place_left_of+stack_centered`, or both with a comma."""
+    """`25 of pick_at_xy`, or `50 of place_left_of+stack_centered`, or `40 of play in pick_at_xy`, or several with commas."""
     own = {"all": settings.num_demos, "none": 0}.get(str(settings.actions), settings.actions)
-    theirs = [f"{inverse['training']['demonstrations']} of {inverse['task']}"] if settings.inverse is not None else []
+    theirs = [taught_by(inverse["task"], inverse["training"])] if settings.inverse is not None else []
     return ", ".join([*theirs, *([f"{own} of {settings.task_name}"] if own else [])])

@@ -127,6 +127,20 @@ def test_of_some_the_actions_are_known(demos: Path, inverse: Path, tmp_path: Pat
     assert not weights(some)["head.act.act.1.weight"].equal(weights(inverse)["head.act.act.1.weight"])
 
 
+def test_an_inverse_model_of_play_says_so(demos: Path, tmp_path: Path) -> None:
+    for i in range(2):
+        one = episode(8, 50 + i, task="stack_centered", env_name="StackCentered", source="play")
+        one.success = False
+        write_episode(tmp_path / f"play/episode_{i}.hdf5", one)
+    below = finetune(settings(tmp_path / "play", tmp_path / "inverse", task="stack_centered", num_demos=2, **FUTURE))
+    record = checkpoint.load(below).config["training"]
+    assert (record["demonstrations"], record["played"]) == (2, 2)
+    over = finetune(settings(demos, tmp_path / "over", **PLANNER, inverse=below, actions=1))
+    assert checkpoint.load(over).config["training"]["actions_from"] == "2 of play in stack_centered, 1 of pick_at_xy"
+    with pytest.raises(BadInput, match="is play, which nobody is to imitate"):
+        finetune(settings(tmp_path / "play", tmp_path / "policy", task="stack_centered", num_demos=2))
+
+
 def test_without_an_inverse_model_one_is_learnt_first(demos: Path, tmp_path: Path) -> None:
     out = finetune(settings(demos, tmp_path / "out", **PLANNER, held_out=1, num_demos=2))
     record = checkpoint.load(out).config["training"]
