@@ -49,7 +49,7 @@ class Settings:
         from eval.playing.settings import Settings as Evaluation
 
         names = ("checkpoint", "version", "split", "policy", "seed", "first", "execute", "device", "inference")
-        none = {"encoder": None, "num_envs": None, "out": "", "rendering": None, "perturbation": None, "size": None, "allow": ["training_start"]}
+        none = {"encoder": None, "num_envs": None, "out": ".", "rendering": None, "perturbation": None, "size": None, "allow": ["training_start"]}
         chosen: dict[str, Any] = {name: getattr(self, name) for name in names} | none
         return Evaluation(task=self.task or self._task(), episodes=1, video=0, trajectories=False, timeout_s=120.0, **chosen)
 
