@@ -32,6 +32,11 @@ class Settings:
     def __post_init__(self) -> None:
         if importlib.util.find_spec("sklearn") is None:
             raise BadInput("show_words: needs scikit-learn, not installed here; run: pip install 'whatwhere[language]'")
+        from policy.probing.named import read_index  # numpy: not for --help
+        from policy.storage.aligned import find_alignment
+
+        find_alignment(self.align)
+        read_index(self.scenes)
 
 
 def main(settings: Settings) -> None:

@@ -12,7 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from policy.shapes import StreamTokens
-from whatwhere.errors import BadInput, choose
+from policy.stream_sizes import check_sizes
 
 M_CHANNELS, P_CHANNELS = 4, 5
 
@@ -90,16 +90,3 @@ class TwoStreamEncoder(nn.Module):
         nothing = torch.zeros(1, P_CHANNELS, self.size, self.size, device=next(self.parameters()).device)
         tokens = self.encoder_p.forward_features(nothing)
         return tokens[:, 0], tokens[:, 1:]
-
-
-def check_sizes(size: int, patch: int, dim: int, depth: int, heads: int, stem: str) -> None:
-    """Raises BadInput unless the numbers make a stream."""
-    choose("stem", stem, STEMS)
-    if patch < 1 or size % patch or size < patch:
-        raise BadInput(f"size={size}: must be a multiple of the patch size {patch}")
-    if stem == "conv" and (patch < 2 or patch & (patch - 1)):
-        raise BadInput(f"patch={patch}: a convolutional stem halves the picture again and again; needs 2, 4, 8 or 16")
-    if heads < 1 or dim % heads or dim % 64:
-        raise BadInput(f"dim={dim}: must be a multiple of 64 and of heads={heads}")
-    if depth < 1:
-        raise BadInput(f"depth={depth}: must be at least 1")

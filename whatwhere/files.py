@@ -254,5 +254,7 @@ def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.js
     different = [key for key in sorted({*known, *settings}) if known.get(key) != settings.get(key)]
     if different:
         key = different[0]
+        if known.get("kind") != settings.get("kind") or 2 * len(known.keys() & settings.keys()) < len(settings):
+            raise BadInput(f"out={folder}: holds what another command wrote; choose another out=")
         before, now = (shown(values.get(key)) for values in (known, settings))
         raise BadInput(f"out={folder}: holds results of other settings ({key}={before}, now {key}={now}); choose another out=")

@@ -40,7 +40,7 @@ def override(argument: str, hints: Mapping[str, Any], groups: Mapping[str, Seque
     try:
         return f"{_place(key, hints)}={_value(key, text, hints, groups)}"
     except BadInput as error:
-        if "," in text and "a list is written" not in str(error):
+        if "," in text and text.strip()[:1] not in ("[", "{") and "a list is written" not in str(error):
             raise BadInput(f"{error}; to try several values, add -m") from None
         raise
 

@@ -31,9 +31,6 @@ def measure(settings: Settings) -> list[dict[str, Any]]:
     device, out = choose_device(settings.device), Path(settings.out)
     check_writable("out", out)
     known = {name: load(name, device) for name in settings.checkpoints}
-    for name, checkpoint in known.items():
-        if checkpoint.policy.streams is None:
-            raise BadInput(f"checkpoints={name}: encoder={checkpoint.policy.config.encoder} has no streams, so no patches of M and P")
     first = next(iter(known.values()))
     demos = load_demos(str(settings.demos), settings.num_demos, first.policy.config.chunk)
     rows = np.sort(np.random.default_rng(settings.seed).integers(0, len(demos), settings.samples))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from policy.options import Batch, Device, LearningRate, Threads, WeightDecay
+from policy.storage.stored import streams_record
+from whatwhere.errors import about
 from whatwhere.kinds import Count, InputPath, OutputFolder, Range, Seed
 from whatwhere.options import options
 
@@ -33,3 +36,12 @@ class Settings:
     device: Device
     num_threads: Threads
     save_every: Count
+
+    def __post_init__(self) -> None:
+        from policy.probing.named import read_index  # numpy: not for --help
+
+        for folder in (self.scenes, *([] if self.unseen is None else [self.unseen])):
+            read_index(folder)
+        if self.streams is not None:
+            with about(f"streams={self.streams}"):
+                streams_record(Path(self.streams))

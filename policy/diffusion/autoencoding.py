@@ -42,7 +42,7 @@ def autoencode(settings: Settings) -> Path:
     use_processor(settings.num_threads)
     check_writable("out", out)
     with owned(out):
-        footage = open_footage(settings)  # type: ignore[arg-type]  # has what pre-training says of data
+        footage = open_footage(settings)
         size = settings.size or (None if isinstance(footage, Play) else DEFAULT_SIZE)
         clips = Clips(footage, size, (settings.crop[0], settings.crop[1]), settings.holdout)
         if clips.size % 2 ** (len(settings.widths) - 1):

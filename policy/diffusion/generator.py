@@ -16,13 +16,13 @@ from policy.diffusion.denoiser import NOISE_STEPS, Denoiser
 from policy.diffusion.needs import need_diffusers
 from policy.diffusion.vae import Autoencoder, load_autoencoder
 from policy.shapes import Tokens
-from policy.storage.picture_tool import find_tool
+from policy.storage.picture_tool import DIFFUSION, find_tool
 from policy.storage.tensorfile import CONFIG, MODEL
 from policy.storage.weights import restored, serialise
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic, write_json
 
-VAE, KIND = "vae", "latent_diffusion"
+VAE = "vae"
 
 
 class Record(TypedDict):
@@ -51,7 +51,7 @@ class FrameGenerator(nn.Module):
     def from_pretrained(folder: str | Path, option: str = "diffusion", device: str | torch.device = "cpu") -> FrameGenerator:
         """From `OUT/diffusion`, or the OUT of the run that wrote it. Raises BadInput, naming `option`."""
         need_diffusers(option)
-        folder, record = find_tool(folder, "diffusion", KIND, option, "python -m policy.pretrain objective=latent_diffusion", Record)
+        folder, record = find_tool(folder, DIFFUSION, option, Record)
         autoencoder = load_autoencoder(folder / VAE, option)
         autoencoder.check(record["size"])
         if autoencoder.channels != record["channels"]:
@@ -89,6 +89,6 @@ def save_generator(out: Path, autoencoder: Autoencoder, denoiser: Denoiser, widt
     sizes = {"size": size, "channels": denoiser.channels, "dim": dim, "widths": list(widths), "patches": denoiser.patches}
     write_json(
         folder / CONFIG,
-        {"format": 1, "kind": KIND, "sha256": hashlib.sha256(data).hexdigest(), "streams_sha256": streams_sha256} | sizes,
+        {"format": 1, "kind": DIFFUSION.kind, "sha256": hashlib.sha256(data).hexdigest(), "streams_sha256": streams_sha256} | sizes,
     )
     return folder

@@ -7,7 +7,12 @@ from typing import Annotated
 
 from policy.diffusion.needs import need_diffusers
 from policy.options import Device, Threads
+from policy.pretrain.data_settings import check_data
+from policy.storage.picture_tool import DECODER, DIFFUSION, tool_folder
+from policy.storage.stored import default_streams, streams_record
+from policy.storage.tensorfile import CONFIG
 from whatwhere.errors import BadInput
+from whatwhere.files import read_json
 from whatwhere.kinds import InputPath, OutputFolder, Range, Seed
 from whatwhere.options import options
 
@@ -32,7 +37,14 @@ class Settings:
     def __post_init__(self) -> None:
         if self.diffusion is None and self.decoder is None:
             raise BadInput("diffusion: missing; give diffusion=FOLDER, decoder=FOLDER or both")
+        check_data(self.data)
         if self.diffusion is not None:
             need_diffusers(f"diffusion={self.diffusion}")
-        if not Path(self.data).is_dir():
-            raise BadInput(f"data={self.data}: no such folder; make one with python -m envs.demos.play out={self.data}")
+        folder = default_streams() if self.streams is None else Path(self.streams)
+        streams = streams_record(folder)
+        for tool, given in ((DIFFUSION, self.diffusion), (DECODER, self.decoder)):
+            if given is not None:
+                found = read_json(tool_folder(given, tool, tool.name) / CONFIG)
+                if (found.get("streams_sha256"), found.get("size")) != (streams["sha256"], streams["size"]):
+                    learnt = f"{found.get('streams_sha256')!s:.16} of {found.get('size')} px"
+                    raise BadInput(f"{tool.name}={given}: learnt over streams {learnt}, not over those of {folder}; give streams=OUT/streams/<digits>")

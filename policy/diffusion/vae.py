@@ -9,17 +9,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from policy.storage.stored import default_streams
-from policy.storage.tensorfile import read_header
+from policy.diffusion.vae_folder import CONFIG, KIND, find_vae
 from whatwhere.errors import BadInput, is_of_this_machine
-from whatwhere.files import read_json
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-
-CONFIG = "config.json"
-WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.fp16.safetensors")
-KIND, BESIDE = "AutoencoderKL", "vae"
 
 
 class Autoencoder(nn.Module):
@@ -55,36 +49,12 @@ class Autoencoder(nn.Module):
         return super().train(False)
 
 
-def load_autoencoder(folder: str | Path, option: str = "objective.vae") -> Autoencoder:
-    """From a local folder that diffusers wrote (`config.json` and one .safetensors file). Raises BadInput, naming `option`, for anything else."""
+def load_autoencoder(folder: str | Path | None, option: str = "objective.vae") -> Autoencoder:
+    """From a local folder that diffusers wrote (`find_vae`). Raises BadInput, naming `option`, for anything else."""
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise BadInput(f"{option}={folder}: no such folder; make one with python -m policy.autoencoder")
-    if not (folder / CONFIG).is_file():
-        inside = f"; give {folder / 'vae'}" if (folder / "vae" / CONFIG).is_file() else ""
-        raise BadInput(f"{option}={folder}: no {CONFIG} in it; needs the folder of a diffusers {KIND}{inside}")
-    config = read_json(folder / CONFIG)
-    kind = config.get("_class_name") if isinstance(config, dict) else None
-    if kind != KIND:
-        raise BadInput(f"{option}={folder}: {CONFIG} describes {f'a {kind}' if kind else 'no model of diffusers'}; needs an {KIND}")
-    name = next((name for name in WEIGHTS if (folder / name).is_file()), None)
-    if name is None:
-        raise BadInput(f"{option}={folder}: no {WEIGHTS[0]} in it; other files of weights are not read")
-    try:
-        read_header(folder / name)
-    except BadInput as error:
-        raise BadInput(f"{option}={error}") from None
-    return Autoencoder(_filled(AutoencoderKL, config, folder / name, option))
-
-
-def shipped_vae() -> Path:
-    """The folder of the small VAE beside the shipped streams. Raises BadInput if there is none."""
-    folder = default_streams() / BESIDE
-    if not (folder / CONFIG).is_file():
-        raise BadInput("objective.vae: none shipped; make one with python -m policy.autoencoder, and give objective.vae=FOLDER")
-    return folder
+    config, weights = find_vae(folder, option)
+    return Autoencoder(_filled(AutoencoderKL, config, weights, option))
 
 
 def _filled(kind: type[AutoencoderKL], config: dict[str, object], weights: Path, option: str) -> AutoencoderKL:

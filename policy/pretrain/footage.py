@@ -23,7 +23,7 @@ from whatwhere.files import read_json
 from whatwhere.schema import Index, Name
 
 if TYPE_CHECKING:
-    from policy.pretrain.settings import Settings
+    from policy.pretrain.data_settings import DataSettings
 
 DEFAULT_SIZE = 96  # pixels, where neither the settings nor the footage say
 
@@ -90,7 +90,7 @@ class Joined:
         return self.parts[part][index - (self.ends[part - 1] if part else 0)]
 
 
-def open_footage(settings: Settings) -> Footage:
+def open_footage(settings: DataSettings) -> Footage:
     """What `data=` holds: its own `frames.npy`, or what lies at any depth below it: videos, pictures, and folders with a `frames.npy`.
 
     Videos and pictures are decoded into `cache=` where they are not there yet. Raises BadInput if there is nothing that can be read.

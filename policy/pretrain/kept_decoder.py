@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from policy.pretrain.picture_decoder import PictureDecoder
 from policy.shapes import Tokens
-from policy.storage.decoder_files import KIND, find_decoder
+from policy.storage.decoder_files import find_decoder
+from policy.storage.picture_tool import DECODER
 from policy.storage.tensorfile import CONFIG, MODEL
 from policy.storage.weights import restored, serialise
 from policy.streams import TwoStreamEncoder
@@ -78,6 +79,6 @@ def save_decoder(
     with atomic(folder / MODEL) as path:
         path.write_bytes(data)
     sizes = {"size": streams.size, "dim": streams.dim, "grid": list(streams.grid), "patch": streams.size // streams.grid[0], "image_encoder": encoder_name}
-    record = {"format": 1, "kind": KIND, "sha256": hashlib.sha256(data).hexdigest(), "streams_sha256": streams_sha256}
+    record = {"format": 1, "kind": DECODER.kind, "sha256": hashlib.sha256(data).hexdigest(), "streams_sha256": streams_sha256}
     write_json(folder / CONFIG, record | sizes)
     return folder

@@ -16,7 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from policy.channels import m_channels, p_channels
 from policy.diffusion.denoiser import Denoiser
 from policy.diffusion.generator import save_generator
-from policy.diffusion.vae import Autoencoder, load_autoencoder, shipped_vae
+from policy.diffusion.vae import Autoencoder, load_autoencoder
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.engine import Engine
 from policy.pretrain.hiding import without_patches
@@ -42,7 +42,7 @@ class LatentDiffusion(Objective):
         ema: float = 0.999,
     ) -> None:
         super().__init__()
-        self.autoencoder = vae if isinstance(vae, Autoencoder) else load_autoencoder(shipped_vae() if vae is None else vae)
+        self.autoencoder = vae if isinstance(vae, Autoencoder) else load_autoencoder(vae)
         self.autoencoder.check(streams.size)
         self.streams, self.hidden_patches, self.without_change, self.widths = streams, hidden_patches, without_change, tuple(widths)
         self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")

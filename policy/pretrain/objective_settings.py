@@ -89,6 +89,9 @@ class LatentDiffusion:
         need_diffusers("name=latent_diffusion")
         if any(width % 8 for width in self.widths):
             raise BadInput(f"widths={list(self.widths)}: must be multiples of 8")
+        from policy.diffusion.vae_folder import find_vae  # not for the other objectives
+
+        find_vae(self.vae, "vae")
 
 
 ObjectiveSettings = VideoPrediction | Dino | Both | LatentDiffusion

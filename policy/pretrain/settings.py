@@ -8,9 +8,12 @@ from typing import Annotated
 
 from policy.config import MOST_OF_STREAMS
 from policy.options import Batch, Device, LearningRate, Precision, Threads, WeightDecay
+from policy.pretrain.data_settings import DataSettings
 from policy.pretrain.objective_settings import ObjectiveSettings
-from whatwhere.errors import BadInput
-from whatwhere.kinds import Count, InputPath, Length, OneOf, OutputFolder, Range, Seed, Share, Text
+from policy.storage.stored import streams_record
+from policy.stream_sizes import STEM_NAMES, check_sizes
+from whatwhere.errors import BadInput, about
+from whatwhere.kinds import Count, InputPath, OneOf, OutputFolder, Range, Seed, Share, Text
 from whatwhere.options import options
 
 PLACES = (
@@ -32,11 +35,10 @@ BYTES_A_WEIGHT = 16  # in fp32: itself, its gradient, and two averages of AdamW
 
 
 @options
-class Settings:
+class Settings(DataSettings):
     """What `policy/conf/pretrain.yaml` describes."""
 
     objective: ObjectiveSettings
-    data: InputPath
     out: OutputFolder
     init: InputPath | None
     frozen: bool
@@ -51,21 +53,11 @@ class Settings:
     seed: Seed
     static: Share
     max_gap: Annotated[int, Range(1, 10_000)]
-    crop: Annotated[tuple[Annotated[float, Range(0, 1, above=True)], ...], Length(2, 2)]
-    size: Annotated[int, Range(8, 1024)] | None
-    stored_px: Annotated[int, Range(8, 4096)] | None
-    fps: Annotated[float, Range(0, 1000, above=True)] | None
-    image_folders: Annotated[str, OneOf("auto", "clip", "images")]
-    white: Annotated[float, Range(0, 2**32, above=True)] | None
-    cache: OutputFolder
-    holdout: Annotated[float, Range(0, 1, below=True)]
-    strict: bool
-    loaders: Annotated[int, Range(0, 64)]
     patch: Annotated[int, Range(1, MOST_OF_STREAMS["patch"])]
     dim: Annotated[int, Range(1, MOST_OF_STREAMS["dim"])]
     depth: Annotated[int, Range(1, MOST_OF_STREAMS["depth"])]
     heads: Annotated[int, Range(1, MOST_OF_STREAMS["heads"])]
-    stem: Annotated[str, OneOf("conv", "patch")]
+    stem: Annotated[str, OneOf(STEM_NAMES)]
     validate_every: Annotated[int, Range(0, 10_000_000)]
     validate_batches: Annotated[int, Range(1, 10_000)]
     probe: InputPath | None
@@ -76,21 +68,22 @@ class Settings:
     save_every: Count
 
     def __post_init__(self) -> None:
-        if self.crop[0] > self.crop[1]:
-            raise BadInput(f"crop={list(self.crop)}: needs two shares, from … to, such as [0.4,1.0]")
+        super().__post_init__()
         if self.frozen and self.init is None:
             raise BadInput("frozen=true: needs init=FOLDER, the streams over which the rest is to learn")
         if self.frozen and self.objective.name in LEARNT_BY_STREAMS:
             raise BadInput(f"frozen=true: objective={self.objective.name} teaches streams; valid with: video_prediction, latent_diffusion")
+        check_sizes(self.size or self.patch, self.patch, self.dim, self.depth, self.heads, self.stem)
         check_memory(self.dim, self.depth)
         if self.micro_batches is not None and self.batch % self.micro_batches:
             raise BadInput(f"micro_batches={self.micro_batches}: must divide batch={self.batch}")
-        if not Path(self.data).is_dir():
-            raise BadInput(f"data={self.data}: no such folder; make one with python -m envs.demos.play out={self.data}")
         if self.probe is not None and not Path(self.probe).is_dir():
             raise BadInput(f"probe={self.probe}: no such folder; draw a task's scenes with python -m envs.demos.scenes")
         if self.init is not None and not Path(self.init).is_dir():
             raise BadInput(f"init={self.init}: no such folder; needs the streams of an earlier stage, OUT/streams/<digits>")
+        if self.init is not None:
+            with about(f"init={self.init}"):
+                streams_record(Path(self.init))
 
 
 def check_memory(dim: int, depth: int) -> None:

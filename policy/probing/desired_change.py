@@ -12,16 +12,14 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from policy.heads import WITH_PLANNER
 from policy.model import Policy
 from policy.pretrain.curves import write_picture
 from policy.probing.desired_pictures import Drawer, desired_pictures
 from policy.probing.desired_settings import Settings
 from policy.storage.checkpoint import Checkpoint, load, verify
-from policy.storage.decoder_files import streams_of_decoder
 from policy.training.dataset import Demos, load_demos
 from policy.training.device import choose_device, use_processor
-from policy.training.inverse_files import has_planner, inverse_under
+from policy.training.inverse_files import inverse_under
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import owned, write_json
@@ -34,13 +32,6 @@ def measure(settings: Settings) -> list[dict[str, Any]]:
     assert settings.checkpoint is not None and settings.demos is not None
     use_processor(settings.num_threads)
     device, records = choose_device(settings.device), []
-    for folder in settings.checkpoint:
-        stored = verify(folder)
-        if not has_planner(stored.policy):
-            raise BadInput(f"checkpoint={folder}: has no planner; needs a policy of head={WITH_PLANNER[0]}")
-        inverse_under(stored, settings.inverse)
-        if settings.decoder is not None:
-            streams_of_decoder(settings.decoder, stored.policy.size, stored.config.get("streams_sha256"))
     check_writable("out", settings.out)
     with owned(settings.out) as out:
         for folder in settings.checkpoint:

@@ -66,12 +66,18 @@ class Named:
         return f"{self.index['colours'][colour]} {self.index['shapes'][shape]}"
 
 
-def read_named(folder: str | Path, fit: int | None = None, held_out: int | None = None, least_visible: float = LEAST_VISIBLE) -> Named:
-    """The first `fit` and `held_out` scenes of a task's folder (None: all). Raises BadInput."""
+def read_index(folder: str | Path) -> NamedIndex:
+    """What the folder says of its scenes, without a look at them. Raises BadInput."""
     folder = Path(folder)
     if not (folder / "index.json").is_file():
         raise BadInput(f"scenes={folder}: no index.json; {REMEDY} out={folder.parent} tasks={folder.name}")
-    index = read_json(folder / "index.json", NamedIndex)
+    return read_json(folder / "index.json", NamedIndex)
+
+
+def read_named(folder: str | Path, fit: int | None = None, held_out: int | None = None, least_visible: float = LEAST_VISIBLE) -> Named:
+    """The first `fit` and `held_out` scenes of a task's folder (None: all). Raises BadInput."""
+    folder = Path(folder)
+    index = read_index(folder)
     _, frames, (colours, shapes, pixels, visible) = stored(folder, ("colours", "shapes", "objects_pixel", "objects_visible"))
     n, cameras, size = len(frames), len(index["cameras"]), frames.shape[3]
     objects = colours.shape[-1]

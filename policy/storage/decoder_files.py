@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from policy.storage.picture_tool import find_tool
+from policy.storage.picture_tool import DECODER, find_tool
 from policy.storage.records import Decoder
 from whatwhere.errors import BadInput
-
-KIND = "picture_decoder"
 
 
 def find_decoder(given: str | Path, option: str = "decoder") -> tuple[Path, Decoder]:
     """Its folder and its record; `given` is that folder, or the OUT of the run that wrote it. Raises BadInput, naming `option`."""
-    return find_tool(given, "decoder", KIND, option, "python -m policy.pretrain init=STREAMS frozen=true", Decoder)
+    return find_tool(given, DECODER, option, Decoder)
 
 
 def streams_of_decoder(out: str, size: int, sha256: str | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,16 +14,30 @@ from whatwhere.look import look
 R = TypeVar("R")
 
 
-def find_tool(given: str | Path, name: str, kind: str, option: str, make: str, schema: type[R]) -> tuple[Path, R]:
-    """The folder and its record; `given` is that folder, or the OUT with it. Its weights are those that were written.
+@dataclass(frozen=True)
+class Tool:
+    name: str  # of its folder in OUT
+    kind: str  # in its config.json
+    make: str  # the command that makes it
 
-    Raises BadInput, naming `option` and the command (`make`) that makes such a folder.
-    """
+
+DIFFUSION = Tool("diffusion", "latent_diffusion", "python -m policy.pretrain objective=latent_diffusion")
+DECODER = Tool("decoder", "picture_decoder", "python -m policy.pretrain init=STREAMS frozen=true")
+
+
+def tool_folder(given: str | Path, tool: Tool, option: str) -> Path:
+    """Its folder; `given` is that, or the OUT with it. Raises BadInput, naming `option` and the command that makes such a folder."""
     folder = Path(given)
-    folder = folder / name if (folder / name / CONFIG).is_file() else folder
+    folder = folder / tool.name if (folder / tool.name / CONFIG).is_file() else folder
     found: Any = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else None
-    if not isinstance(found, dict) or found.get("kind") != kind:
-        raise BadInput(f"{option}={given}: no {name} there; needs the OUT of {make}")
+    if not isinstance(found, dict) or found.get("kind") != tool.kind:
+        raise BadInput(f"{option}={given}: no {tool.name} there; needs the OUT of {tool.make}")
+    return folder
+
+
+def find_tool(given: str | Path, tool: Tool, option: str, schema: type[R]) -> tuple[Path, R]:
+    """The folder (`tool_folder`) and its record. Its weights are those that were written. Raises BadInput, naming `option` or the file."""
+    folder = tool_folder(given, tool, option)
     record: Any = read_json(folder / CONFIG, schema)
     look(folder / MODEL, "file of weights")
     if (digest := sha256(folder / MODEL)) != record["sha256"]:

@@ -125,6 +125,8 @@ def streams_record(folder: Path) -> Streams:
     """What `read_streams` gives, without a look at the weights."""
     from policy.storage.records import Streams
 
+    if not lexists(folder / CONFIG) and (kept := sorted(folder.glob(f"streams/*/{CONFIG}"))):
+        raise BadInput(f"{folder / CONFIG}: no such file; the streams of that run are {kept[0].parent}")
     record = read_json(folder / CONFIG, Streams)
     PolicyConfig.from_dict({"size": record["size"], "streams": record["streams"]}, str(folder / CONFIG))
     return record

@@ -224,7 +224,7 @@ def test_two_processes_give_the_curve_of_one(data: Path, tmp_path: Path) -> None
     assert [row["step"] for row in one] == [row["step"] for row in two] == [20, 40]
     for mine, theirs in zip(one, two, strict=True):
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
-    first, second = (load_file(next((tmp_path / name).rglob("model.safetensors"))) for name in ("one", "two"))
+    first, second = (load_file(next((tmp_path / name / "streams").rglob("model.safetensors"))) for name in ("one", "two"))
     for key, value in first.items():
         torch.testing.assert_close(value.float(), second[key].float(), rtol=1e-2, atol=1e-3)
 
@@ -263,6 +263,8 @@ def test_epochs_are_counted_in_clips(data: Path, tmp_path: Path) -> None:
         ({"size": 33}, "size=33"),
         ({"probe": "/nowhere"}, "probe=/nowhere: no such folder"),
         ({"data": "/nowhere"}, "data=/nowhere: no such folder"),
+        ({"data": __file__}, "is a file; give the folder that it lies in"),
+        ({"init": "/tmp"}, "init=/tmp: /tmp/config.json: no such file"),
     ],
 )
 def test_refusals(data: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
