@@ -19,7 +19,7 @@ from typing import Annotated, Any
 from eval.launching import LAUNCHERS, NEEDS
 from eval.launching.job import FOLDER, Job
 from eval.launching.many import carry_out_all
-from eval.launching.plan import COLLECTED, CORRECTIONS, GOAL, Cell, Plan, check_names, tasks_of
+from eval.launching.plan import COLLECTED, CORRECTIONS, GOAL, SOURCE, Cell, Plan, check_names, source_of, tasks_of
 from eval.launching.process import Died, begin, run
 from eval.report import publish
 from eval.reports.entries import NAMED, collect, learned
@@ -77,9 +77,11 @@ class Settings:
         for condition, task in product(self.study.conditions or {}, self.study.tasks):
             with about(f"study.conditions.{condition}"):
                 parse("envs.conf", "collect", Collect, self.collect(task, condition)[3:])
-        for name, words in zip(self.study.inverses or {}, self.inverses(), strict=True):
+        for (name, given), words in zip((self.study.inverses or {}).items(), self.inverses(), strict=True):
             with about(f"study.inverses.{name}"):
                 parse("policy.conf", "finetune", Finetune, words[3:])
+                for task in tasks_of(given):
+                    parse("envs.conf", "collect", Collect, self._record(task, given)[3:])
         of_each = {(cell.task, cell.method, cell.condition, cell.num_demos): cell for cell in self.cells()}  # seeds change nothing
         for cell in of_each.values():
             with about(f"study.methods.{cell.method}" + (f", study.conditions.{cell.condition}" if cell.condition else "")):
@@ -142,8 +144,15 @@ class Settings:
         """The commands that collect what is learnt from, each once."""
         commands = [self.collect(task, condition) for condition, task in product(self.conditions, self.study.tasks)]
         for given in (self.study.inverses or {}).values():
-            commands += [_python("envs.demos.collect", task=task, n=given["num_demos"], seed=0, out=self.folder(task)) for task in tasks_of(given)]
+            commands += [self._record(task, given) for task in tasks_of(given)]
         return [command for number, command in enumerate(commands) if command not in commands[:number]]
+
+    def _record(self, task: str, given: Mapping[str, Any]) -> list[str]:
+        """The command that records what an inverse model learns from."""
+        return _python("envs.demos.collect", task=task, **source_of(given), n=given["num_demos"], seed=0, out=self._recorded(task, given))
+
+    def _recorded(self, task: str, given: Mapping[str, Any]) -> str:
+        return "_".join([self.folder(task), *source_of(given).values()])
 
     def inverse(self, name: str) -> str:
         """The folder of a model that several policies are learnt over."""
@@ -156,7 +165,8 @@ class Settings:
             if not {"task", "num_demos"} <= set(given):
                 raise BadInput(f"study.inverses.{name}: needs task and num_demos, and options of policy.finetune beside them")
             tasks = tasks_of(given)
-            chosen = {"head": WITH_PLANNER[0], "change": "future"} | given | {"task": tasks, "demos": [self.folder(task) for task in tasks]}
+            trained = {key: value for key, value in given.items() if key != SOURCE}
+            chosen = {"head": WITH_PLANNER[0], "change": "future"} | trained | {"task": tasks, "demos": [self._recorded(task, given) for task in tasks]}
             commands.append(_python("policy.finetune", **chosen, out=self.inverse(name)))
         return commands
 

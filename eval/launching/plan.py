@@ -19,6 +19,7 @@ CORRECTIONS = "corrections"  # of a method: true or false; all else of it is ask
 COLLECTED = ("motion", "speed")  # what of a condition is asked of demonstrations; all else of it is asked of training
 OWN = ("task", "demos", "num_demos", "seed", "out")  # options of policy.finetune that a study itself gives
 LONGEST_METHOD = 100  # bytes
+SOURCE, PLAY = "source", "play"  # of an inverse model that learns from play instead of demonstrations; all else of it is asked of training
 OF_INVERSE = ("demos", "out")  # the same for an inverse model, which has a task and num_demos of its own
 
 
@@ -68,6 +69,13 @@ def tasks_of(given: Mapping[str, Any]) -> list[str]:
     return list(tasks)
 
 
+def source_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an inverse model's recordings are asked for beside the task: nothing, of demonstrations. Raises BadInput."""
+    if given.get(SOURCE, PLAY) != PLAY:
+        raise BadInput(f"study.inverses: {SOURCE}={shown(given[SOURCE])}: needs {PLAY}, or nothing, for demonstrations")
+    return {SOURCE: PLAY} if SOURCE in given else {}
+
+
 def check_names(plan: Plan, trained: Iterable[str]) -> None:
     """Raises BadInput for an option that there is not (`trained`: those of policy.finetune) or that the study itself gives, for what would put two
     policies into one folder, and for a folder outside of the study's."""
@@ -78,7 +86,11 @@ def check_names(plan: Plan, trained: Iterable[str]) -> None:
     for method in plan.methods:
         if "/" in method or len(method.encode()) > LONGEST_METHOD:
             raise BadInput(f"study.methods.{method}: names a folder; needs a name without / and of at most {LONGEST_METHOD} bytes")
-    kinds = {"methods": (plan.methods, OWN, (GOAL, CORRECTIONS)), "conditions": (plan.conditions, OWN, COLLECTED), "inverses": (plan.inverses, OF_INVERSE, ())}
+    kinds: dict[str, tuple[Any, tuple[str, ...], tuple[str, ...]]] = {
+        "methods": (plan.methods, OWN, (GOAL, CORRECTIONS)),
+        "conditions": (plan.conditions, OWN, COLLECTED),
+        "inverses": (plan.inverses, OF_INVERSE, (SOURCE,)),
+    }
     for kind, (named, own, more) in kinds.items():
         valid = [*more, *(option for option in trained if option not in own)]
         for name, given in (named or {}).items():

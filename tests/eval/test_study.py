@@ -58,8 +58,11 @@ def test_planners_over_a_model_of_other_actions() -> None:
     assert [shlex.join(words[1:]) for words in plan.collections()] == [
         "-m envs.demos.collect task=pick_at_xy n=25 seed=0 out=there/pick_at_xy",
         "-m envs.demos.collect task=stack_centered n=50 seed=0 out=there/stack_centered",
+        "-m envs.demos.collect task=pick_at_xy source=play n=25 seed=0 out=there/pick_at_xy_play",
+        "-m envs.demos.collect task=place_left_of source=play n=25 seed=0 out=there/place_left_of_play",
     ]
-    (inverse,) = [shlex.join(words[1:]) for words in plan.inverses()]
+    inverse, of_play = [shlex.join(words[1:]) for words in plan.inverses()]
+    assert "'demos=[there/pick_at_xy_play,there/place_left_of_play]'" in of_play and "source=" not in of_play
     assert inverse == (
         "-m policy.finetune head=planned change=future 'task=[stack_centered]' num_demos=50 'demos=[there/stack_centered]' out=here/inverses/stack"
     )
@@ -71,6 +74,10 @@ def test_planners_over_a_model_of_other_actions() -> None:
     assert "change=future" in plan.train(cells["goals"]) and not any(word.startswith("goal=") for word in plan.train(cells["goals"]))
     with pytest.raises(BadInput, match=r"study\.inverses\.stack: needs task and num_demos"):
         settings("study=planned", "study.inverses={stack: {task: stack_centered}}")
+    with pytest.raises(BadInput, match=r"study\.inverses: source='browser': needs play, or nothing"):
+        settings("study=planned", "study.inverses.play.source=browser")
+    with pytest.raises(BadInput, match=r"study\.inverses\.play: source=play: a hand plays with what lies on a table"):
+        settings("study=planned", "study.inverses.play.task=[navigate_to]")
     with pytest.raises(BadInput, match="head=l1 has no planner"):
         settings("study=planned", "study.inverses.stack.head=l1")
 
