@@ -233,6 +233,8 @@ def main(settings: Settings) -> None:
     check_writable("out", settings.out)
     begin()
     jobs = {cell.name: settings.job(cell) for cell in cells}
+    for job in jobs.values():
+        job.check_same()
     with owned(Path(settings.out)), launcher:
         for command in (*settings.collections(), *settings.inverses()):
             _first(command, Path(settings.out, FOLDER, "first.log"), settings.retries)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eval.results import RESULTS, read_about
-from whatwhere.errors import Failed
+from whatwhere.errors import BadInput, Failed
 from whatwhere.files import read_json, write_json
 
 FOLDER = "cells"  # of a study's `out`
+EVALUATION = "eval.run"
+PLACES = ("demos", "out", "checkpoint", "inverse", "cache", "num_threads", "device")
 
 
 @dataclass(frozen=True)
@@ -43,9 +46,29 @@ class Job:
         about = {"name": self.name, "folder": self.folder, "commands": commands, "rows": self.rows, "episodes": self.episodes, "seed": self.seed}
         write_json(self.file, about)
 
+    def check_same(self) -> None:
+        """Raises BadInput where a policy of this name was trained with other settings and evaluated: its results are not those that are asked for.
+
+        One that is not done yet is left to its own commands, which refuse a folder of other settings.
+        """
+        if not self.file.exists() or not self.is_done():
+            return
+        from eval.launching.records import JobFile
+
+        before = _learnt((one["module"], *one["words"]) for one in read_json(self.file, JobFile)["commands"])
+        now = _learnt(self.commands)
+        if before != now:
+            there, asked = (", ".join(sorted(some)) or "without them" for some in (before - now, now - before))
+            raise BadInput(f"out={self.place.parent}: holds {self.name} of other settings ({there}; now {asked}); choose another out=")
+
     def is_done(self) -> bool:
         """Whether all of it was evaluated, on these starts; on others, `eval.run` will refuse the folder."""
         return all(is_whole(Path(self.folder, rows), self.episodes, self.seed) for rows in self.rows)
+
+
+def _learnt(commands: Iterable[Sequence[str]]) -> set[str]:
+    """What its trainings are told, but for where things lie and what changes no weight."""
+    return {word for module, *words in commands if module != EVALUATION for word in words if word.partition("=")[0] not in PLACES}
 
 
 def is_whole(rows: Path, episodes: int, seed: int) -> bool:

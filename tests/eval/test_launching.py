@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,22 @@ def test_a_job_is_a_file(job: Job) -> None:
     with pytest.raises(Failed, match="all machines of a study need the same folders"):
         read_job(job.file)
     one_line(run("eval.cell", str(job.place / "b.json")), 2, "b.json", "no such file")
+
+
+def test_results_of_other_settings_are_not_taken_for_those_that_are_asked_for(job: Job) -> None:
+    other = replace(job, commands=(("policy.finetune", "seed=0", "steps=5"), *job.commands[1:]))
+    elsewhere = replace(job, commands=(("policy.finetune", "seed=0", "out=x", "cache=/local", "num_threads=2"), ("eval.run", "seed=1", "video=3")))
+    other.check_same()  # nothing is there
+    job.write()
+    other.check_same()  # begun, not done: policy.finetune refuses its folder, if anything was trained
+    fill(Path(job.folder) / "rows" / "a", "pixelwise", 2, n=4)
+    job.check_same()
+    elsewhere.check_same()
+    with pytest.raises(BadInput, match=r"holds a of other settings \(without them; now steps=5\); choose another out="):
+        other.check_same()
+    other.write()
+    with pytest.raises(BadInput, match=r"\(steps=5; now without them\)"):
+        job.check_same()
 
 
 def test_one_process_at_a_time_and_nothing_twice(job: Job, asked: list[str]) -> None:
