@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 import shutil
 import subprocess
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +21,7 @@ from eval.launching.process import Died, is_ending
 from whatwhere.errors import BadInput, Failed, choose, did_you_mean
 
 LOOK_S = 1.0
+STDERR = 2
 QUEUE_S = 20.0  # so often is Slurm asked which jobs it has, once for all cells
 SHARED = ("timeout_min", "mem_gb", "nodes", "gpus_per_node", "cpus_per_task", "tasks_per_node", "name")  # of submitit's parameters; others are Slurm's own
 HOURS = 4  # unless `timeout_min` or `time` is given; submitit's own default is five minutes
@@ -60,7 +64,7 @@ class OnSlurm:
         from submitit.core.utils import FailedSubmissionError, UncompletedJobError
 
         try:
-            with self._submitting:  # an executor is one thread's at a time
+            with self._submitting, self._apart():  # an executor is one thread's at a time
                 task = self._executor.submit(elsewhere.run_cell, elsewhere.CELL, str(job.file), job.folder)
         except FailedSubmissionError as error:
             raise Failed(f"Slurm did not take the job: {' '.join(str(error).split())[:300]}") from None
@@ -77,6 +81,23 @@ class OnSlurm:
             return elsewhere.told(task.result())
         except UncompletedJobError as error:
             raise Died(f"Slurm's job {task.job_id} ended without an answer ({_state(task)}; {str(error).splitlines()[0]})") from None
+
+    @contextlib.contextmanager
+    def _apart(self) -> Iterator[None]:
+        """What processes that begin meanwhile say goes to a file: those by which submitit runs jobs here end with a traceback when they are cancelled."""
+        if self.cluster != "local":
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        sys.stderr.flush()
+        kept = os.dup(STDERR)
+        try:
+            with (self.folder / "submitit.log").open("ab") as file:
+                os.dup2(file.fileno(), STDERR)
+            yield
+        finally:
+            os.dup2(kept, STDERR)
+            os.close(kept)
 
     def _has_ended(self, task: Any) -> bool:
         """Of Slurm's jobs submitit would ask the accounting, which many a cluster does not have; an answer is a file."""

@@ -65,6 +65,9 @@ def place(settings: Settings, stored: Stored, suffix: str) -> Path:
     """The file's path: `out` itself if it ends as such files do, else a file in the folder `out`. Raises BadInput."""
     default = Path("outputs/export") / "_".join((path_name(stored.config["task"]), stored.policy.encoder, stored.sha256[:8], *["int8"] * settings.int8))
     out = Path(settings.out or default)
+    of_another = next((to for to in FORMATS if to != settings.to and named("to", to, FORMATS).suffix == out.suffix), None)
+    if of_another is not None:
+        raise BadInput(f"out={settings.out}: is the name of a file of to={of_another}; to={settings.to} writes {suffix} files")
     path = out if out.suffix == suffix else out / f"{NAME}{suffix}"
     if path.is_dir():
         raise BadInput(f"out={settings.out}: {path} is a folder; give a name that is free")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -114,6 +115,26 @@ def same_in_the_end(tmp_path: Path, launcher: str, times: int, kinds: tuple[str,
             assert (killed / name).read_bytes() == (whole / name).read_bytes(), (kind, name)
         # a cell that was killed between its last row and the release of its lease leaves a lease behind, which nobody asks for any more
         assert not [path for path in killed.rglob(".*") if path.name != ".lock"], kind
+
+
+@pytest.mark.parametrize("launcher", ["local", "slurm"])
+def test_interrupted_it_says_so_in_one_line_and_leaves_nothing_running(launcher: str, tmp_path: Path) -> None:
+    if launcher in PACKAGES and importlib.util.find_spec(PACKAGES[launcher]) is None:
+        pytest.skip(f"needs {PACKAGES[launcher]}: pip install 'whatwhere[{launcher}]'")
+    victim = Victim(tmp_path, launcher, 2.0)
+    study = victim.start()
+    while study.poll() is None and not list(tmp_path.glob("killed/cells/*.lease")):
+        time.sleep(0.02)
+    victim.some(study)
+    study.send_signal(signal.SIGINT)
+    assert study.wait(60) == 130
+    assert (tmp_path / "said").read_text().splitlines()[-1] == "interrupted: the same command carries on where it stopped"
+    assert "Traceback" not in (tmp_path / "said").read_text()
+    deadline = time.monotonic() + 20
+    while victim.living():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "Traceback" not in (tmp_path / "said").read_text(), "nor does what it began"
 
 
 @pytest.mark.parametrize("kind", ["worker", "head"])

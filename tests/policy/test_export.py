@@ -231,6 +231,13 @@ def test_a_missing_extra_is_named_before_anything_is_done(checkpoint: Path, monk
         main(settings(f"checkpoint={checkpoint}"))
 
 
+@pytest.mark.parametrize(("to", "name"), [("onnx", "a.pt2"), ("torch", "a.onnx")])
+def test_a_name_of_the_other_kind_of_file_is_refused(to: str, name: str, checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=rf"{name}: is the name of a file of to=\w+; to={to} writes \.\w+ files"):
+        main(settings(f"checkpoint={checkpoint}", f"to={to}", f"out={tmp_path / name}"))
+    assert not list(tmp_path.glob("a.*"))
+
+
 def test_a_folder_in_the_files_place_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "policy.pt2").mkdir()
     with pytest.raises(BadInput, match="is a folder"):
