@@ -28,7 +28,6 @@ from whatwhere.versions import check_simulator, stamp
 if TYPE_CHECKING:
     from policy.storage.stored import Stored
 
-DEFAULT_ENCODER = "pixelwise"
 FUSES = "pixelwise"  # the encoder that asks for a fusion
 UNKNOWN = "unknown"  # the version of demonstrations that were matched to no task (envs.demos.formats.foreign)
 
@@ -53,7 +52,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     from policy.choices import USUAL
     from policy.storage.stored import find, verify
 
-    name = settings.checkpoint or find(settings.task, settings.encoder or DEFAULT_ENCODER, settings.version)
+    name = settings.checkpoint or find(settings.task, settings.encoder, settings.version)
     stored = verify(name)
     if settings.goal is not None and stored.policy.change == "past" and (own := stored.folder / INVERSE).is_dir():
         name, stored = f"{name}/{INVERSE}", verify(own)  # that under its planner, which the goal stands in for

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from policy.storage.stored import versioned
 from policy.storage.tensorfile import MODEL
 from whatwhere.counted import counted
 from whatwhere.files import path_name
@@ -68,14 +69,16 @@ def policy_card(config: Mapping[str, Any], name: str | None = None) -> str:
     """README.md of a policy, by the name of its folder (None: its encoder's): what it is, how it was made, its score, how to use it."""
     policy, training, score = config["policy"], config["training"], config["score"]
     streams = f", over the frozen streams {config['streams_sha256'][:16]}" if config["streams_sha256"] else ""
-    late = ["For pictures that are {latency} control steps late.".format(**policy)] if policy.get("latency") else []
-    late += ["Its actions are carried out {action_latency} control steps late.".format(**policy)] if policy.get("action_latency") else []
-    late += ["It sees the stream {streams_used} alone.".format(**policy)] if "streams_used" in policy else []
+    told = [f"For pictures that are {counted(steps, 'control step')} late."] if (steps := policy.get("latency")) else []
+    told += [f"Its actions are carried out {counted(steps, 'control step')} late."] if (steps := policy.get("action_latency")) else []
+    told += ["It sees the stream {streams_used} alone.".format(**policy)] if "streams_used" in policy else []
+    told += ["Its instruction: language={language} join={join}.".format(**policy)] if "language" in policy else []
     facts = "\n".join(f"* {key}: {value}" for key, value in training.items() if not isinstance(value, list | dict))
-    return f"""# {config["task"]} · {policy["encoder"]}
+    below = path_name(versioned(config["task"], training.get("task_version")))
+    return f"""# {below} · {policy["encoder"]}
 
 A policy of the `whatwhere` package. Cameras: {", ".join(policy["cameras"])}, {policy["size"]} px;
-{policy["chunk"]} actions of {policy["action_dim"]} numbers a query, by head {policy["head"]}.{"".join(f" {line}" for line in late)}
+{policy["chunk"]} actions of {policy["action_dim"]} numbers a query, by head {policy["head"]}.{"".join(f" {line}" for line in told)}
 Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
 
 ## Training
@@ -87,7 +90,7 @@ Weights: {config["files"][MODEL]["bytes"] / 1e6:.1f} MB in fp16{streams}.
 ## Use
 ```python
 from policy.agent import Agent
-agent = Agent.from_pretrained("{path_name(config["task"])}/{name or policy["encoder"]}")   # or this folder
+agent = Agent.from_pretrained("{below}/{name or policy["encoder"]}")   # or this folder
 agent.reset()
 actions = agent.act({{"frames": frames, "proprio": proprio, "instruction": "…"}})   # uint8 (cameras, 2, h, w, 3), float32 (s,)
 ```

@@ -13,7 +13,7 @@ from policy import publish
 from policy.fusion.pixelwise import PixelwiseFusion
 from policy.model import build, build_streams
 from policy.storage import checkpoint
-from policy.storage.stored import default_streams, read_manifest, write_manifest
+from policy.storage.stored import default_streams, find, read_manifest, write_manifest
 from policy.transforms import Affine
 from tests.policy.small import PROPRIO, config
 from whatwhere.errors import BadInput
@@ -66,11 +66,31 @@ def test_one_name_for_each_policy(tmp_path: Path) -> None:
     assert all(one["folder"].count("/") == 1 for one in read_manifest(tmp_path / "root")["streams"].values())
     assert 'from_pretrained("pick_at_xy/pixelwise_which")' in (tmp_path / "root/pick_at_xy/pixelwise_which/README.md").read_text()
     told = (tmp_path / "root/pick_at_xy/pixelwise_latency4_actions1/README.md").read_text()
-    assert "pictures that are 4 control steps late. Its actions are carried out 1 control steps late." in told
+    assert "pictures that are 4 control steps late. Its actions are carried out 1 control step late." in told
     assert "late" not in (tmp_path / "root/pick_at_xy/pixelwise/README.md").read_text()
     assert read_manifest(tmp_path / "root")["defaults"] == {"pick_at_xy": {"pixelwise": "pick_at_xy/pixelwise"}}
     with pytest.raises(BadInput, match=r"name=\.\./x: unknown; valid: a name of letters"):
         publish.Settings(None, None, "streams", "root", "../x")
+
+
+def test_the_only_policy_of_a_version_is_its_default_whatever_it_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    normalisation = {"proprio": Affine.of(np.random.default_rng(0).normal(size=(9, PROPRIO))), "actions": Affine.identity(7)}
+    root, training = tmp_path / "root", {"steps": 3, "task_version": "1"}
+    for folder, encoder in (("pick_at_xy-v1/nearby", "all_patches_late"), ("pick_at_xy/pixelwise", "pixelwise"), ("pick_at_xy/avg_late", "avg_late")):
+        named = dict(training) if "v1" in folder else {"steps": 3}
+        checkpoint.save_pretrained(
+            build(config(encoder=encoder, head="binary")), root / folder, task="pick_at_xy", normalisation=normalisation, training=named, streams_root=root
+        )
+    write_manifest(root)
+    monkeypatch.setenv("WHATWHERE_CHECKPOINTS", str(root))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("policy.storage.stored.roots", lambda: [root])
+    assert find("pick_at_xy", None, 1) == find("pick_at_xy", "all_patches_late", 1) == "pick_at_xy-v1/nearby"
+    assert find("pick_at_xy") == "pick_at_xy/pixelwise"
+    with pytest.raises(BadInput, match=r"none here for task=pick_at_xy version=1 encoder=pixelwise; there are: pick_at_xy-v1/all_patches_late, "):
+        find("pick_at_xy", "pixelwise", 1)
+    card = (root / "pick_at_xy-v1/nearby/README.md").read_text()
+    assert card.startswith("# pick_at_xy-v1 · all_patches_late\n") and 'from_pretrained("pick_at_xy-v1/nearby")' in card
 
 
 def test_a_task_from_elsewhere_without_a_position_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
