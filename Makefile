@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 TASK ?= pick_at_xy
-ENCODER ?= pixelwise
+# empty: eval.run's own choice, pixelwise where there is one
+ENCODER ?=
 ARGS ?=
 # The first Python that fits; another one by PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
@@ -54,7 +55,7 @@ endif
 	@echo 'setup: done'
 
 eval: setup
-	@$(PY) -m eval.run task=$(TASK) encoder=$(ENCODER) $(ARGS)
+	@$(PY) -m eval.run task=$(TASK) $(if $(ENCODER),encoder=$(ENCODER)) $(ARGS)
 
 # Given again after a kill, it carries on. STUDY=FOLDER puts it elsewhere.
 STUDY ?= outputs/small
