@@ -132,9 +132,7 @@ class Follower(ArmExpert):
         self._leg, self._index, self._waited, self._missing, self._settled = leg, 0, 0, 0, 0
         if source is not None:
             self._source = source
-            self.used.append({"source": source.number, "about": about, "steps": [int(leg.steps[0]), int(leg.steps[-1])] if len(leg.steps) else []})
-        if len(leg.steps) == 0:
-            self._next_leg(self.scene.moment())
+            self.used.append({"source": source.number, "about": about, "steps": [int(leg.steps[0]), int(leg.steps[-1])]})
 
     # ---- what goes wrong
 
@@ -155,7 +153,7 @@ class Follower(ArmExpert):
 
     def _off(self, now: Moment) -> float:
         """How far the hand is from the straight line between the step before and this one."""
-        before, here = (self._leg.aim(index, now).was for index in (self._index - 1, self._index))
+        before, here = (self._leg.aim(index, now).was for index in (max(self._index - 1, 0), self._index))
         way, gone = here - before, now.hand_pos - before
         share = float(np.clip(gone @ way / max(float(way @ way), 1e-12), 0, 1))
         return float(np.linalg.norm(gone - share * way))

@@ -27,7 +27,7 @@ class Aim:
 
 
 class Leg(Protocol):
-    """Part of a hold. `steps`: those of the source that are repeated, of which the first `free` are on the way, where pace and path may change."""
+    """Part of a hold. `steps`: those of the source that are repeated, at least one; the first `free` of them are on the way, where pace and path may change."""
 
     trace: Trace
     steps: np.ndarray
@@ -90,7 +90,10 @@ class Carry:
         way = on_the_way(trace, hold.left, hold.goal, "carried" in hold.straight)
         near = to_the_end(trace, trace.objects[hold.name], hold.goal, hold.opening)
         self.trace, self.hold, self.frame, self._symmetry = trace, hold, frame, symmetry
-        self.steps, self.free, self.closes = np.concatenate([way, near]), len(way) if hold.is_let_go else 0, 0
+        steps = np.concatenate([way, near])
+        # where all was over as soon as it was grasped, what remains is to go on as the source did at last
+        self.steps = steps if len(steps) else np.array([min(hold.opening, len(trace)) - 1])
+        self.free, self.closes = len(way) if hold.is_let_go else 0, 0
         self.opens = len(self.steps)
         self._weights = np.ones(len(self.steps)) if hold.is_let_go else np.zeros(len(self.steps))
         self._weights[: self.free] = travelled(trace.objects[hold.name][way[: self.free]])

@@ -17,7 +17,7 @@ LEAVE_M = 0.04  # after a grasp it moves with where the object lay for so long
 CARRIED_M = 0.015  # an object that was carried less far was only touched
 TURN_AS_M = 0.06  # a radian counts like so much distance
 TOUCH_GAP = 3  # steps without contact that do not end a hold
-AT_END = 3  # a hold that lasts to so many steps before the end lasts to the end
+AT_END = 3  # a hold that lasts to so many steps before the end, with the gripper told to close, lasts to the end
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _hold(trace: Trace, name: str, first: int, last: int, after: int) -> Hold:
     begin = after + int(tries[-1]) + 1 if len(tries) else after
     slip = np.flatnonzero(trace.slipping[begin:near])
     straight = {"way"} if len(slip) else set()
-    if last >= steps - AT_END:
+    if last >= steps - AT_END and trace.meant_closing[-1]:  # an episode may end as soon as the object was let go
         opening = end = steps
     else:
         opening = _start_of_run(~trace.closing, min(last + 1, steps - 1), first) if not trace.closing[min(last + 1, steps - 1)] else last + 1

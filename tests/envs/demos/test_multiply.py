@@ -20,8 +20,10 @@ import pytest
 import envs
 from envs.demos import collect, convert, inspect, multiply, replay
 from envs.demos.episodes import episode_paths, read_attrs, read_episode, write_episode
+from envs.demos.multiplication.legs import Carry
 from envs.demos.multiplication.scene import Scene
 from envs.demos.multiplication.segments import holds
+from envs.demos.multiplication.sources import Frame
 from envs.demos.multiplication.trace import trace_of
 from envs.demos.starts import Starts
 from envs.teleop.device import Command
@@ -131,6 +133,28 @@ def test_the_boundaries_of_the_expert(recorded: Path, env: Any) -> None:
     for path in episode_paths(recorded):
         trace = trace_of(Scene(env), read_episode(path, frames=False))
         check_pick(trace)
+
+
+def test_what_is_let_go_as_the_episode_ends(recorded: Path, env: Any) -> None:
+    """The gripper opens, and a step later all is over: the fingers had hardly left it."""
+    env.reset(seed=0)
+    trace = trace_of(Scene(env), read_episode(episode_paths(recorded)[0], frames=False))
+    told = np.arange(len(trace)) < len(trace) - 2
+    (hold,) = holds(dataclasses.replace(trace, closing=trace.closing & told, meant_closing=trace.meant_closing & told))
+    assert hold.is_let_go and hold.opening == len(trace) - 2
+    slipped = dataclasses.replace(trace, closing=trace.closing & told)  # it was meant to stay closed
+    assert not holds(slipped)[0].is_let_go
+
+
+def test_a_source_that_ends_as_soon_as_it_has_grasped(recorded: Path, env: Any) -> None:
+    """There is nothing to carry: what follows the grasp goes on as the source did at last, and is never without a step."""
+    env.reset(seed=0)
+    scene = Scene(env)
+    trace = trace_of(scene, read_episode(episode_paths(recorded)[0], frames=False))
+    end, now = len(trace), scene.moment()
+    hold = dataclasses.replace(holds(trace)[0], left=end, goal=end, opening=end, end=end)
+    carry = Carry(trace, hold, Frame(None), scene.symmetry, now.objects["target"][0], now)
+    assert list(carry.steps) == [end - 1] and np.isfinite(carry.aim(0, now).pos).all()
 
 
 def test_the_boundaries_of_a_person(env: Any, tmp_path: Path) -> None:
