@@ -52,7 +52,7 @@ class Approach:
         self._weights = np.ones(len(self.steps))
         self._weights[: self.free] = travelled(trace.hand_pos[way])
         self._closed = trace.fingers[hold.grasped]
-        self._opening = max(trace.fingers[hold.begin : hold.closing + 1] - self._closed, key=np.linalg.norm)  # (f,): from closed on the object to wide open
+        self._opening = _widest(trace.fingers[hold.begin : hold.closing + 1] - self._closed)
         self._open = OPEN_ENOUGH * self.openness(trace.fingers[hold.closing])
         self._offset = now.hand_pos - trace.hand_pos[hold.begin]
         self.turn = 0.0
@@ -136,6 +136,13 @@ class Away:
         step = int(self.steps[index])
         wanted, was = self.trace.wanted_pos[step] + self._offset, self.trace.hand_pos[step] + self._offset
         return Aim(wanted, vertical(self._turn) @ self.trace.wanted_rot[step], was, _lead(self.trace, step))
+
+
+def _widest(opened: np.ndarray) -> np.ndarray:
+    """(t, f), finger joints from how they held the object, up to where they began to close → (f,), to wide open: the farthest in the direction of the last,
+    since fingers that closed on nothing before were as far the other way.
+    """
+    return opened[int((opened @ opened[-1]).argmax())]
 
 
 def blend(position: np.ndarray, offset: np.ndarray, moved: Planar, weight: float) -> np.ndarray:

@@ -20,7 +20,7 @@ import pytest
 import envs
 from envs.demos import collect, convert, inspect, multiply, replay
 from envs.demos.episodes import episode_paths, read_attrs, read_episode, write_episode
-from envs.demos.multiplication.legs import Carry
+from envs.demos.multiplication.legs import Approach, Carry
 from envs.demos.multiplication.scene import Scene
 from envs.demos.multiplication.segments import holds
 from envs.demos.multiplication.sources import Frame
@@ -144,6 +144,18 @@ def test_what_is_let_go_as_the_episode_ends(recorded: Path, env: Any) -> None:
     assert hold.is_let_go and hold.opening == len(trace) - 2
     slipped = dataclasses.replace(trace, closing=trace.closing & told)  # it was meant to stay closed
     assert not holds(slipped)[0].is_let_go
+
+
+def test_fingers_that_closed_on_nothing_before_do_not_count_as_open(recorded: Path, env: Any) -> None:
+    env.reset(seed=0)
+    scene = Scene(env)
+    trace = trace_of(scene, read_episode(episode_paths(recorded)[0], frames=False))
+    (hold,) = holds(trace)
+    held = trace.fingers[hold.grasped]
+    fingers = trace.fingers.copy()
+    fingers[hold.begin] = held - 2 * (fingers[hold.closing] - held)  # farther from the object's width than wide open, the other way
+    approach = Approach(dataclasses.replace(trace, fingers=fingers), hold, scene.symmetry["target"], scene.moment())
+    assert approach.openness(fingers[hold.closing]) > 0.8 and approach.openness(fingers[hold.begin]) < -1
 
 
 def test_a_source_that_ends_as_soon_as_it_has_grasped(recorded: Path, env: Any) -> None:
