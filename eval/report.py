@@ -45,8 +45,8 @@ def main(settings: Settings) -> None:
     if settings.out is not None:
         check_writable("out", settings.out)
     if settings.into is not None and settings.block is not None:
-        tables.parts(settings.into, settings.block)
         check_writable("into", Path(settings.into).parent)
+        tables.parts(settings.into, settings.block)
     entries = collect(find(settings.folders), settings.baseline)
     found = make_tables(entries, settings.baseline, "report")
     text = publish(entries, settings.baseline, settings.out, "report", found)

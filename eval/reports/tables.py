@@ -86,6 +86,8 @@ def parts(path: str | Path, name: str) -> tuple[str, str]:
     path = Path(path)
     try:
         document = read(path, "text file").decode()
+    except BadInput as error:
+        raise BadInput(f"into={error}") from None
     except UnicodeDecodeError as error:
         raise BadInput(f"into={path}: not a text in UTF-8 ({error})") from None
     begin, end = f"<!-- begin:{name} -->", f"<!-- end:{name} -->"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from policy.choices import USUAL
 from policy.storage.stored import versioned
 from policy.storage.tensorfile import MODEL
 from whatwhere.counted import counted
@@ -72,7 +73,8 @@ def policy_card(config: Mapping[str, Any], name: str | None = None) -> str:
     told = [f"For pictures that are {counted(steps, 'control step')} late."] if (steps := policy.get("latency")) else []
     told += [f"Its actions are carried out {counted(steps, 'control step')} late."] if (steps := policy.get("action_latency")) else []
     told += ["It sees the stream {streams_used} alone.".format(**policy)] if "streams_used" in policy else []
-    told += ["Its instruction: language={language} join={join}.".format(**policy)] if "language" in policy else []
+    reads = {name: policy.get(name, USUAL[name]) for name in ("language", "join")}
+    told += ["Its instruction: language={language} join={join}.".format(**reads)] if any(name in policy for name in reads) else []
     facts = "\n".join(f"* {key}: {value}" for key, value in training.items() if not isinstance(value, list | dict))
     below = path_name(versioned(config["task"], training.get("task_version")))
     return f"""# {below} · {policy["encoder"]}

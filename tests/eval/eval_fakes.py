@@ -121,13 +121,14 @@ def once(marker: str | None) -> bool:
 @contextlib.contextmanager
 def build(
     kill: int | None = None, hang: int | None = None, fail: int | None = None, marker: str | None = None, delay: float = 0.0, error: Exception | None = None,
-    out: str = "", video: int = 0,
+    out: str = "", video: int = 0, task: str = FakeEnv.task,
 ) -> Iterator[Any]:  # fmt: skip
     """Plays fake episodes; the worker kills itself, hangs or raises in the middle of the episode named so, once or always. Leaves its pid in `marker`.pids.
 
     Of the first `video` episodes there is a video in `out`.
     """
     env, policy = FakeEnv(), Blind(Wander)
+    env.task = task
 
     def play(episode: int, tell: Any) -> dict[str, Any]:
         tell({"episode": episode, "init_hash": env.reset(seed=5, options={"episode": episode})[1]["init_hash"]})

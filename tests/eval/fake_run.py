@@ -15,7 +15,8 @@ from whatwhere.command import command
 
 def play_all(episodes: Any, player: Any, *rest: Any) -> None:
     pids = os.environ.get("FAKE_PIDS")
-    workers.play_all(episodes, functools.partial(build, marker=pids, out=player.out, video=player.video, delay=float(os.environ.get("FAKE_DELAY", "0"))), *rest)
+    told = {"marker": pids, "out": player.out, "video": player.video, "task": player.task}
+    workers.play_all(episodes, functools.partial(build, **told, delay=float(os.environ.get("FAKE_DELAY", "0"))), *rest)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,8 @@ def test_the_only_policy_of_a_version_is_its_default_whatever_it_is_called(tmp_p
     with pytest.raises(BadInput, match=r"none here for task=pick_at_xy version=1 encoder=pixelwise; there are: pick_at_xy-v1/all_patches_late, "):
         find("pick_at_xy", "pixelwise", 1)
     card = (root / "pick_at_xy-v1/nearby/README.md").read_text()
+    checkpoint.save_pretrained(build(config(join="film", head="binary")), tmp_path / "read", task="pick_at_xy", normalisation=normalisation, training={})
+    assert "Its instruction: language=bag_of_words join=film." in (tmp_path / "read/README.md").read_text()
     assert card.startswith("# pick_at_xy-v1 · all_patches_late\n") and 'from_pretrained("pick_at_xy-v1/nearby")' in card
 
 

@@ -18,7 +18,7 @@ from envs.language.grammar import parse
 from envs.language.things import COLOURS, Thing
 from whatwhere.errors import BadInput
 
-SETTINGS = Settings(out="", clips=7, frames=4, stride=2, seed=0, tasks=("pick_at_xy",), size=48, rendering="fast", vary=0.5, num_workers=1)
+SETTINGS = Settings(out="unused", clips=7, frames=4, stride=2, seed=0, tasks=("pick_at_xy",), size=48, rendering="fast", vary=0.5, num_workers=1)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from envs.demos.scenes import Settings
 from envs.language.things import COLOURS
 from whatwhere.errors import BadInput
 
-SETTINGS = Settings(out="", tasks=("place_left_of",), scenes=16, held_out=8, seed=300_000, distractors=True, size=64, rendering="fast", num_workers=1)
+SETTINGS = Settings(out="unused", tasks=("place_left_of",), scenes=16, held_out=8, seed=300_000, distractors=True, size=64, rendering="fast", num_workers=1)
 
 
 @pytest.fixture(scope="module")
