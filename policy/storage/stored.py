@@ -204,7 +204,7 @@ def write_manifest(root: str | Path, default_streams: str | None = None) -> Path
     """
     root = Path(root)
     manifest: dict[str, Any] = {"format": FORMAT, "defaults": {}, "checkpoints": {}, "default_streams": None, "streams": {}}
-    below: dict[str, list[tuple[str, str]]] = {}  # the encoders and names of a task's policies
+    below: dict[str, list[tuple[str | None, str]]] = {}  # the encoders and names of a task's policies
     for path in sorted(root.rglob(CONFIG)):
         name = path.parent.relative_to(root).as_posix()
         if name.startswith("streams/") and name.count("/") > 1:
