@@ -80,26 +80,28 @@ def versioned(task: str, version: int | str | None) -> str:
 
 
 def find(task: str, encoder: str | None = None, version: int | None = None) -> str:
-    """The manifest's checkpoint name for a task, a version of it and an encoder; None: `pixelwise`, or else the only one of that version.
+    """The manifest's checkpoint name for a task, a version of it and an encoder; None: `pixelwise`, or else the only policy that there is for that version.
 
     Raises BadInput if no manifest has one that is there.
     """
-    known: set[str] = set()
+    known, alone = set[str](), set[str]()
     wanted, task = f"task={task}" + (f" version={version}" if version else ""), versioned(task, version)
     for root in roots():
         if not lexists(root / MANIFEST):
             continue
-        defaults = read_manifest(root)["defaults"]
-        there = {one_task: {one: name for one, name in encoders.items() if lexists(root / name / CONFIG)} for one_task, encoders in defaults.items()}
-        known |= {f"{one_task}/{one}" for one_task, encoders in there.items() for one in encoders}
-        of_task = there.get(task, {})
-        if found := of_task.get(encoder or USUAL_ENCODER):
-            return found
-        if encoder is None and len(of_task) == 1:
-            return next(iter(of_task.values()))
+        manifest = read_manifest(root)
+        alone |= {name for name in manifest["checkpoints"] if name.startswith(f"{path_name(task)}/") and lexists(root / name / CONFIG)}
+        for one_task, encoders in manifest["defaults"].items():
+            for one_encoder, name in encoders.items():
+                if lexists(root / name / CONFIG):
+                    known.add(f"{one_task}/{one_encoder}")
+                    if (one_task, one_encoder) == (task, encoder or USUAL_ENCODER):
+                        return name
+    if encoder is None and len(alone) == 1:
+        return alone.pop()
+    there = ", ".join(sorted(known | alone)) or "none"
     raise BadInput(
-        f"checkpoint: none here for {wanted} encoder={encoder or USUAL_ENCODER}; there are: {', '.join(sorted(known)) or 'none'}; "
-        "give checkpoint=FOLDER or train one with policy.finetune"
+        f"checkpoint: none here for {wanted} encoder={encoder or USUAL_ENCODER}; there are: {there}; give checkpoint=FOLDER or train one with policy.finetune"
     )
 
 
@@ -197,14 +199,12 @@ def verify_streams(digest: str, folder: Path) -> Path:
 
 
 def write_manifest(root: str | Path, default_streams: str | None = None) -> Path:
-    """Lists what lies under `root` with size and sha256 of each file; `<task>/<encoder>` becomes the default of the pair it is named after, and
-    what is alone below its task the default of that task and its encoder.
+    """Lists what lies under `root` with size and sha256 of each file; `<task>/<encoder>` becomes the default of the pair it is named after.
 
     The default streams become `default_streams` (sha256), stay what they were, or become the first that are found.
     """
     root = Path(root)
     manifest: dict[str, Any] = {"format": FORMAT, "defaults": {}, "checkpoints": {}, "default_streams": None, "streams": {}}
-    below: dict[str, list[tuple[str | None, str]]] = {}  # the encoders and names of a task's policies
     for path in sorted(root.rglob(CONFIG)):
         name = path.parent.relative_to(root).as_posix()
         if name.startswith("streams/") and name.count("/") > 1:
@@ -217,10 +217,8 @@ def write_manifest(root: str | Path, default_streams: str | None = None) -> Path
         task, encoder = config["task"], config["policy"].get("encoder")
         kept = versioned(task, (config.get("training") or {}).get("task_version"))
         manifest["checkpoints"][name] = {"task": task, "encoder": encoder, "files": files, "streams_sha256": config.get("streams_sha256")}
-        below.setdefault(kept, []).append((encoder, name))
-    for kept, policies in below.items():
-        usual = {encoder: name for encoder, name in policies if name == f"{path_name(kept)}/{encoder}" or len(policies) == 1}
-        manifest["defaults"] |= {kept: usual} if usual else {}
+        if name == f"{path_name(kept)}/{encoder}":
+            manifest["defaults"].setdefault(kept, {})[encoder] = name
     before = default_streams or (read_manifest(root).get("default_streams") if lexists(root / MANIFEST) else None)
     manifest["default_streams"] = before if before in manifest["streams"] else next(iter(manifest["streams"]), None)
     write_json(root / MANIFEST, manifest)

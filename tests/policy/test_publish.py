@@ -85,9 +85,20 @@ def test_the_only_policy_of_a_version_is_its_default_whatever_it_is_called(tmp_p
     monkeypatch.setenv("WHATWHERE_CHECKPOINTS", str(root))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("policy.storage.stored.roots", lambda: [root])
-    assert find("pick_at_xy", None, 1) == find("pick_at_xy", "all_patches_late", 1) == "pick_at_xy-v1/nearby"
+    assert find("pick_at_xy", None, 1) == "pick_at_xy-v1/nearby"
     assert find("pick_at_xy") == "pick_at_xy/pixelwise"
-    with pytest.raises(BadInput, match=r"none here for task=pick_at_xy version=1 encoder=pixelwise; there are: pick_at_xy-v1/all_patches_late, "):
+    checkpoint.save_pretrained(
+        build(config(head="binary")),
+        tmp_path / "own/pick_at_xy/mine",
+        task="pick_at_xy",
+        normalisation=normalisation,
+        training={},
+        streams_root=tmp_path / "own",
+    )
+    write_manifest(tmp_path / "own")
+    monkeypatch.setattr("policy.storage.stored.roots", lambda: [tmp_path / "own", root])
+    assert find("pick_at_xy") == "pick_at_xy/pixelwise"  # one of another name does not take its place, though it is alone in its root
+    with pytest.raises(BadInput, match=r"none here for task=pick_at_xy version=1 encoder=pixelwise; there are: pick_at_xy-v1/nearby, "):
         find("pick_at_xy", "pixelwise", 1)
     card = (root / "pick_at_xy-v1/nearby/README.md").read_text()
     checkpoint.save_pretrained(build(config(join="film", head="binary")), tmp_path / "read", task="pick_at_xy", normalisation=normalisation, training={})

@@ -68,7 +68,7 @@ def _hold(trace: Trace, name: str, first: int, last: int, after: int) -> Hold:
     begin = after + int(tries[-1]) + 1 if len(tries) else after
     slip = np.flatnonzero(trace.slipping[begin:near])
     straight = {"way"} if len(slip) else set()
-    if last >= steps - AT_END and trace.meant_closing[-1]:  # an episode may end as soon as the object was let go
+    if last >= steps - AT_END and (trace.meant_closing[-1] or trace.closing[-1]):  # an episode may end as soon as the object was let go
         opening = end = steps
     else:
         opening = _start_of_run(~trace.closing, min(last + 1, steps - 1), first) if not trace.closing[min(last + 1, steps - 1)] else last + 1

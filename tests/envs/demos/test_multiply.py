@@ -144,6 +144,8 @@ def test_what_is_let_go_as_the_episode_ends(recorded: Path, env: Any) -> None:
     assert hold.is_let_go and hold.opening == len(trace) - 2
     slipped = dataclasses.replace(trace, closing=trace.closing & told)  # it was meant to stay closed
     assert not holds(slipped)[0].is_let_go
+    pushed = dataclasses.replace(trace, meant_closing=trace.meant_closing & told)  # meant to open, and kept closed by a slip
+    assert not holds(pushed)[0].is_let_go
 
 
 def test_fingers_that_closed_on_nothing_before_do_not_count_as_open(recorded: Path, env: Any) -> None:
