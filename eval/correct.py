@@ -25,9 +25,10 @@ from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, owned, path_name
+from whatwhere.files import path_name
 from whatwhere.kinds import InputPath, OutputFolder, Processes, Range
 from whatwhere.options import options
+from whatwhere.owned import claim, owned
 from whatwhere.settings import parse
 
 if TYPE_CHECKING:

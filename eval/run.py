@@ -25,7 +25,8 @@ from whatwhere.command import command
 from whatwhere.cores import usable_cores
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable, why_not_writable
-from whatwhere.files import claim, clear_leftovers, owned
+from whatwhere.files import clear_leftovers
+from whatwhere.owned import claim, owned
 from whatwhere.pieces import spelled
 from whatwhere.versions import stamp
 
@@ -37,7 +38,7 @@ def main(settings: Settings) -> None:
     player = prepare(settings)
     began = time.monotonic()
     with owned(player.out):
-        claim(player.out, identity(settings, player))
+        claim(player.out, {"kind": "evaluation"} | identity(settings, player))
         player = as_before(player)
         todo = missing(settings, player)
         num_envs = processes(settings.num_envs, len(todo))

@@ -29,11 +29,12 @@ from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed, about, did_you_mean, shown
-from whatwhere.files import owned, path_name
+from whatwhere.files import path_name
 from whatwhere.hints import hints_of
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Seed, Text
 from whatwhere.named import named
 from whatwhere.options import options
+from whatwhere.owned import owned
 from whatwhere.pieces import spelled
 from whatwhere.reading import check
 from whatwhere.settings import parse

@@ -17,10 +17,11 @@ from tests.disks import ROOT, fill, one_line, run, without_locks
 from whatwhere import files
 from whatwhere.disk import Held, check_writable, lock, reserve, why_not_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import append_row, atomic, claim, owned, read_rows, write_json, write_text
+from whatwhere.files import append_row, atomic, read_rows, write_json, write_text
+from whatwhere.owned import claim, owned
 
 NEEDLESS = [errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EROFS]  # what fsync says where there is none
-OTHER = "import sys, time; from whatwhere.files import owned\nwith owned(sys.argv[1]): print('mine', flush=True); time.sleep(60)"
+OTHER = "import sys, time; from whatwhere.owned import owned\nwith owned(sys.argv[1]): print('mine', flush=True); time.sleep(60)"
 
 
 def refuse(code: int) -> Callable[..., None]:
@@ -53,7 +54,7 @@ def test_a_lock_that_is_held_is_another_process(tmp_path: Path, monkeypatch: pyt
 
 def test_a_command_runs_where_there_are_no_locks(tmp_path: Path) -> None:
     other = subprocess.Popen([sys.executable, "-c", OTHER, str(tmp_path / "out")], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    program = "import sys; from whatwhere.files import owned\nwith owned(sys.argv[1]): print('mine')"
+    program = "import sys; from whatwhere.owned import owned\nwith owned(sys.argv[1]): print('mine')"
     try:
         assert other.stdout is not None and other.stdout.readline() == "mine\n"
         done = subprocess.run(
@@ -128,14 +129,14 @@ def test_room_is_reserved_at_once(disk: Callable[[int], Path], monkeypatch: pyte
 def test_a_folder_that_cannot_be_written(tmp_path: Path, sealed: Callable[[Path], Path]) -> None:
     (tmp_path / "open").mkdir()
     with owned(tmp_path / "open") as folder:
-        claim(folder, {"seed": 1})
+        claim(folder, {"kind": "a", "seed": 1})
     folder = sealed(tmp_path / "open")
     with owned(folder):  # what is complete there can be used
-        claim(folder, {"seed": 1})
+        claim(folder, {"kind": "a", "seed": 1})
         with pytest.raises(BadInput, match="now seed=2"):
-            claim(folder, {"seed": 2})
+            claim(folder, {"kind": "a", "seed": 2})
     with pytest.raises(BadInput, match=r"out=.*cannot be written \(Read-only file system\); choose another out="):
-        claim(folder, {"seed": 1}, "other.json")
+        claim(folder, {"kind": "a", "seed": 1}, "other.json")
     with pytest.raises(BadInput, match=r"cache=.*cannot be written"), owned(folder / "new", option="cache"):
         pass
     with pytest.raises(BadInput, match=r"into=.*cannot be written"):

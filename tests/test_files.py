@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import subprocess
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from whatwhere.errors import BadInput
-from whatwhere.files import append_row, atomic, claim, owned, path_name, read_json, read_rows, sha256, write_json, write_text
+from whatwhere.files import append_row, atomic, path_name, read_json, read_rows, sha256, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -117,50 +116,6 @@ def test_a_name_is_no_way_up() -> None:
 def test_sha256(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"abc")
     assert sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-
-
-def test_a_folder_has_one_owner(tmp_path: Path) -> None:
-    program = "import sys, time; from whatwhere.files import owned\nwith owned(sys.argv[1]): print('mine', flush=True); time.sleep(60)"
-    other = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "out")], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert other.stdout is not None and other.stdout.readline() == "mine\n"
-        with pytest.raises(BadInput, match="another process"), owned(tmp_path / "out"):
-            pass
-    finally:
-        other.kill()
-        other.wait()
-    with owned(tmp_path / "out"):  # free again, whatever way the owner went
-        pass
-
-
-def test_owned_clears_what_killed_writers_left(tmp_path: Path) -> None:
-    program = "import os, sys; from whatwhere.files import atomic\nwith atomic(sys.argv[1]) as path: path.write_text('half'); os.kill(os.getpid(), 9)"
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "a.txt")], cwd=ROOT, check=False)
-    (leftover,) = tmp_path.iterdir()
-    assert leftover.name.endswith(".tmp")
-    with atomic(tmp_path / "b.txt") as mine:
-        mine.touch()
-        with owned(tmp_path):
-            assert not leftover.exists() and mine.exists()
-    assert not (tmp_path / "a.txt").exists()
-
-
-def test_owned_refuses_what_cannot_be_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(BadInput, match="out="), owned(tmp_path / "file"):
-        pass
-
-
-def test_claim_resumes_the_same_settings_only(tmp_path: Path) -> None:
-    settings = {"task": "a", "cameras": ("left", "right"), "seed": 1}
-    claim(tmp_path, settings)
-    claim(tmp_path, settings)
-    with pytest.raises(BadInput, match=r"seed=1, now seed=2"):
-        claim(tmp_path, {**settings, "seed": 2})
-    assert json.loads((tmp_path / "settings.json").read_text())["seed"] == 1
-    (tmp_path / "settings.json").write_text("[]")
-    with pytest.raises(BadInput, match="settings"):
-        claim(tmp_path, settings)
 
 
 def test_two_writers_of_one_file_leave_one_whole_file(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from policy.storage.tensorfile import read_header
 from tests.envs.demos.demo_files import write_folder, write_robomimic
 from tests.test_look import NOT_READ
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, sha256
+from whatwhere.files import sha256
+from whatwhere.owned import claim
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -74,7 +75,7 @@ KINDS: dict[str, tuple[Callable[[Path], Path], str, Callable[[Path], object]]] =
     "video of LeRobot": (_lerobot, "videos/observation.images.agentview/chunk-000/file-000.mp4", _read_all),
     "rows": (_rows, "episodes.jsonl", load_results),
     "results": (_rows, "results.json", load_results),
-    "settings": (lambda d: d, "settings.json", lambda d: claim(d, {"seed": 1})),
+    "settings": (lambda d: d, "settings.json", lambda d: claim(d, {"kind": "a", "seed": 1})),
     "manifest": (_checkpoint, "manifest.json", read_manifest),
     "manifest beside a checkpoint": (_checkpoint, "manifest.json", lambda d: verify(d / "pick_at_xy/pixelwise")),
     "configuration": (_checkpoint, "pick_at_xy/pixelwise/config.json", lambda d: verify(d / "pick_at_xy/pixelwise")),

@@ -20,7 +20,8 @@ from tests.envs.demos.demo_files import write_folder
 from tests.envs.demos.test_play import SETTINGS as PLAY
 from tests.eval.test_report import fill
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, write_json
+from whatwhere.files import write_json
+from whatwhere.owned import claim
 from whatwhere.settings import parse
 
 ROWS = "folders=../rows"

@@ -1,27 +1,24 @@
-"""Files that survive a crash: atomic writes, rows that can be appended and resumed, one owner for a folder."""
+"""Files that survive a crash: atomic writes, rows that can be appended and resumed."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import itertools
 import json
 import os
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from whatwhere.disk import FULL, READ_ONLY, Held, check_writable, lock, replace, settle, sync, sync_path
+from whatwhere.disk import FULL, replace, settle, sync, sync_path
 from whatwhere.errors import BadInput, shown
 from whatwhere.look import Missing, look, read
 from whatwhere.strict_json import Malformed, parse
 
 _writes = itertools.count()
-_said: set[str] = set()
 _cleared: set[Path] = set()  # folders without leftovers of killed processes: looked at once a process
 _host = re.sub(r"\W", "_", os.uname().nodename)[:32]
 MAX_ROW = 1 << 20  # bytes
@@ -191,70 +188,3 @@ def sha256(path: str | Path) -> str:
     look(path, "file")
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def owned(folder: str | Path, wait: bool = False, option: str = "out") -> Iterator[Path]:
-    """Holds `folder`, which `option` named, for this process (advisory lock) and clears half-written files of killed ones.
-
-    Where another process holds it: waits for that one to end, or raises BadInput. A folder that is there and cannot be written is nobody's to hold, and what
-    is complete in it can be used: whoever finds more to do asks `check_writable`. On a file system without locks the work goes on without one.
-    """
-    folder = Path(folder)
-    handle = None
-    try:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = _open_lock(folder / ".lock")
-        except OSError as error:
-            if error.errno in FULL:
-                raise
-            raise BadInput(f"{option}={folder}: cannot be written ({error.strerror}); choose another {option}=") from None
-        if handle is not None:
-            try:
-                if (reason := lock(handle, wait)) is not None:
-                    _say_once(f"{option}={folder}: its file system has no locks ({reason}); let only one command at a time write there")
-            except Held:
-                raise BadInput(f"{option}={folder}: another process is writing to this folder; wait for it or choose another {option}=") from None
-            clear_leftovers(folder)
-        yield folder
-    finally:
-        if handle is not None:
-            os.close(handle)
-
-
-def _open_lock(path: Path) -> int | None:
-    """A file to lock; None where there is none and none can be made."""
-    for flags in (os.O_CREAT | os.O_RDWR, os.O_RDONLY):
-        try:
-            return os.open(path, flags, 0o644)
-        except OSError as error:
-            if error.errno not in (*READ_ONLY, errno.ENOENT):
-                raise
-    return None
-
-
-def _say_once(line: str) -> None:
-    if line not in _said:
-        _said.add(line)
-        print(f"note: {line}", file=sys.stderr, flush=True)
-
-
-def claim(folder: str | Path, settings: dict[str, Any], name: str = "settings.json") -> None:
-    """Marks `folder` as the home of `settings`, so that the same command resumes there. Raises BadInput if it holds other settings."""
-    path = Path(folder) / name
-    settings = json.loads(json.dumps(settings))  # tuples become lists, as they do on disk
-    if not path.exists():
-        check_writable("out", folder)
-        write_json(path, settings)
-        return
-    known = read_json(path)
-    if not isinstance(known, dict):
-        raise BadInput(f"{path}: not the settings of a command; choose another out=")
-    different = [key for key in sorted({*known, *settings}) if known.get(key) != settings.get(key)]
-    if different:
-        key = different[0]
-        if known.get("kind") != settings.get("kind") or 2 * len(known.keys() & settings.keys()) < len(settings):
-            raise BadInput(f"out={folder}: holds what another command wrote; choose another out=")
-        before, now = (shown(values.get(key)) for values in (known, settings))
-        raise BadInput(f"out={folder}: holds results of other settings ({key}={before}, now {key}={now}); choose another out=")

@@ -27,7 +27,7 @@ from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, owned
+from whatwhere.owned import claim, owned
 from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:

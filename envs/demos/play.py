@@ -36,9 +36,10 @@ from whatwhere.arrays import ArrayFile
 from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable, replace
-from whatwhere.files import append_row, atomic, claim, owned, read_rows, write_json
+from whatwhere.files import append_row, atomic, read_rows, write_json
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Share
 from whatwhere.options import options
+from whatwhere.owned import claim, owned
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:

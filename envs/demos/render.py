@@ -17,9 +17,9 @@ from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, owned
 from whatwhere.kinds import InputPath, OutputFolder
 from whatwhere.options import options
+from whatwhere.owned import claim, owned
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:

@@ -48,9 +48,10 @@ from whatwhere.arrays import ArrayFile, write_npz
 from whatwhere.command import command
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import atomic, claim, owned, write_json
+from whatwhere.files import atomic, write_json
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range
 from whatwhere.options import options
+from whatwhere.owned import claim, owned
 from whatwhere.versions import check_simulator, stamp
 
 TABLE_TASKS = ("pick_at_xy", "place_left_of", "stack_centered")

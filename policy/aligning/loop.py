@@ -31,7 +31,8 @@ from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed
-from whatwhere.files import claim, owned, write_json
+from whatwhere.files import write_json
+from whatwhere.owned import claim, owned
 
 STATE = "state.safetensors"  # of an unfinished run
 PLACES = ("out", "device", "num_threads", "save_every", "unseen", "among")  # settings that do not change what is learnt
@@ -53,7 +54,7 @@ def align(settings: Settings) -> Path:
         raise BadInput(f"among={settings.among}: {settings.scenes} holds out {len(scenes) - scenes.num_fit} scenes; draw more, or give less")
     with owned(out):
         learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
-        claim(out, learnt | {"scenes": scenes.digest, "streams": record["sha256"]}, "training.json")
+        claim(out, {"kind": "alignment"} | learnt | {"scenes": scenes.digest, "streams": record["sha256"]}, "training.json")
         if (out / "config.json").exists():
             print(f"{out}: already trained")
             return out

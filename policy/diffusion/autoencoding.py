@@ -24,7 +24,7 @@ from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed
-from whatwhere.files import claim, owned
+from whatwhere.owned import claim, owned
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -47,7 +47,8 @@ def autoencode(settings: Settings) -> Path:
         clips = Clips(footage, size, (settings.crop[0], settings.crop[1]), settings.holdout)
         if clips.size % 2 ** (len(settings.widths) - 1):
             raise BadInput(f"size={clips.size}: must be a multiple of {2 ** (len(settings.widths) - 1)}, by which {len(settings.widths)} widths divide it")
-        claim(out, {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES} | {"footage": digest(footage)})
+        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
+        claim(out, {"kind": "autoencoder"} | learnt | {"footage": digest(footage)})
         torch.manual_seed(settings.seed)
         model = small_vae(settings.channels, settings.widths, clips.size).to(device)  # type: ignore[arg-type]
         _train(settings, clips, model, device)

@@ -26,7 +26,8 @@ from policy.streams import TwoStreamEncoder
 from policy.training.device import choose_device, use_processor
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import owned, write_json
+from whatwhere.files import write_json
+from whatwhere.owned import owned
 
 BATCH, SHOWN = 16, 8
 UNET, DIFFUSION, BLIND, COPY, VAE = "U-Net decoder", "diffusion", "diffusion without change", "copy of frame t", "VAE of frame t+k"

@@ -32,8 +32,9 @@ from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, owned, read_json, write_json
+from whatwhere.files import read_json, write_json
 from whatwhere.named import named
+from whatwhere.owned import claim, owned
 from whatwhere.schema import Index
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def pretrain(settings: Settings) -> Path | None:
         claimed = {key: value for key, value in told.items() if key not in PLACES}
         record = claimed | {"init": begun, "footage": digest(footage)}
         if engine.is_main:
-            claim(out, record)
+            claim(out, {"kind": "streams"} | record)
         figures = _train(settings, engine, clips, objective.to(engine.device))
         engine.close()
         if not engine.is_main:

@@ -22,7 +22,8 @@ from policy.training.device import choose_device, use_processor
 from policy.training.inverse_files import inverse_under
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import owned, write_json
+from whatwhere.files import write_json
+from whatwhere.owned import owned
 
 BATCH = 64
 

@@ -22,7 +22,8 @@ from policy.training.device import autocast, choose_device, use_processor
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed
-from whatwhere.files import owned, sha256, write_json
+from whatwhere.files import sha256, write_json
+from whatwhere.owned import owned
 
 GROUPS = {"translation": slice(0, 3), "rotation": slice(3, 6), "gripper": slice(6, 7)}
 

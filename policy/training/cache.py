@@ -24,7 +24,8 @@ from policy.training.device import autocast
 from whatwhere.arrays import ArrayFile
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import atomic, owned, read_json, write_json
+from whatwhere.files import atomic, read_json, write_json
+from whatwhere.owned import owned
 from whatwhere.schema import Index
 
 FIELDS = ("m_cls", "m_patches", "p_cls", "p_patches")

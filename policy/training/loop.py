@@ -38,7 +38,7 @@ from policy.training.settings import FAR, Settings
 from policy.transforms import Affine
 from whatwhere.disk import check_writable
 from whatwhere.errors import Failed
-from whatwhere.files import claim, owned
+from whatwhere.owned import claim, owned
 
 STEPS = {"cached": 1500, "pictures": 2000}  # fixed for each way of training; with 3,000 over cached tokens none was better (docs/lab.md)
 STATE = "state.safetensors"  # of an unfinished run
@@ -65,7 +65,7 @@ def finetune(settings: Settings, demos: Demos, held_out: Demos | None = None) ->
         learnt |= {"task": settings.task_name}  # one alone is a text, as in files of earlier versions
         learnt |= {} if settings.inverse is None else {"inverse": verify(settings.inverse).sha256}
         learnt |= {} if len(demos.instructions) == 1 else {"instructions": demos.said}
-        claim(out, learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
+        claim(out, {"kind": "policy"} | learnt | {"steps": steps, "streams": streams_name, "demos": demos.digest}, "training.json")
         if (out / "config.json").exists():
             print(f"{out}: already trained")
             return out

@@ -18,7 +18,7 @@ from eval import study
 from eval.launching import carrying, elsewhere, process
 from tests.eval.test_report import fill
 from whatwhere.command import command
-from whatwhere.files import owned
+from whatwhere.owned import owned
 from whatwhere.parent import child_environment, end_with_starter
 
 CHILD = "from whatwhere.parent import end_with_starter; end_with_starter(); import time; time.sleep(120)"

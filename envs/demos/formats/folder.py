@@ -13,7 +13,7 @@ from envs.demos.formats import Source as AnySource
 from envs.demos.hdf5 import Hdf5File
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
-from whatwhere.files import claim, owned
+from whatwhere.owned import claim, owned
 
 BOOK = "settings.json"
 

@@ -21,7 +21,7 @@ from envs.demos.collect_settings import check_seed
 from envs.demos.episodes import episode_paths, frame_pairs, read_episode, write_episode
 from whatwhere.command import command
 from whatwhere.errors import BadInput
-from whatwhere.files import owned
+from whatwhere.owned import owned
 
 SETTINGS = collect.Settings(
     task="pick_at_xy",

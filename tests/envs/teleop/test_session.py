@@ -24,7 +24,7 @@ from envs.teleop.session import SETTLING_STEPS, Session
 from envs.teleop.take import JOURNAL
 from whatwhere.command import parse
 from whatwhere.errors import BadInput
-from whatwhere.files import owned
+from whatwhere.owned import owned
 
 RIGHT = Command(move=(0.5, 0, 0))
 
