@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 PLACES = ("out", "cache", "device", "num_threads", "loaders", "save_every", "strict")  # no influence on what is learnt
 STATE, REPORT_EVERY, LOOK_EVERY = "state.safetensors", 20, 200
 LOOKED = 64  # held-out pictures
+QUIET = 0.02  # deviation of the noise in untrained latents
 
 
 def autoencode(settings: Settings) -> Path:
@@ -59,10 +60,13 @@ def autoencode(settings: Settings) -> Path:
 
 
 def small_vae(channels: int, widths: tuple[int, ...], size: int) -> AutoencoderKL:
-    """An `AutoencoderKL` with one block a scale and no attention, so that any size may be encoded. Random weights."""
+    """An `AutoencoderKL` with one block a scale and no attention, so that any size may be encoded. Random weights.
+
+    Latents begin with little noise (a deviation of `QUIET`): with the usual deviation of 1 the decoder sees hardly anything but noise for the first hundreds of steps.
+    """
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
-    return AutoencoderKL(
+    model = AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * len(widths),  # type: ignore[arg-type]
         up_block_types=("UpDecoderBlock2D",) * len(widths),  # type: ignore[arg-type]
         block_out_channels=tuple(widths),  # type: ignore[arg-type]
@@ -71,13 +75,17 @@ def small_vae(channels: int, widths: tuple[int, ...], size: int) -> AutoencoderK
         sample_size=size,
         mid_block_add_attention=False,
     )
+    with torch.no_grad():
+        model.quant_conv.weight[channels:] *= 0.1  # type: ignore[union-attr, operator]
+        model.quant_conv.bias[channels:] = 2 * math.log(QUIET)  # type: ignore[union-attr, index]
+    return model
 
 
 def vae_loss(model: nn.Module, shown: Float[Tensor, "b 3 h w"], kl: float, generator: torch.Generator) -> tuple[Float[Tensor, ""], Float[Tensor, "b 3 h w"]]:
-    """Mean absolute error of pictures in [-1, 1], and `kl` times the distance of their latents from a normal distribution (summed over a picture's)."""
+    """Mean squared error of pictures in [-1, 1], and `kl` times the distance of their latents from a normal distribution (summed over a picture's)."""
     latent = model.encode(shown).latent_dist  # type: ignore[operator]
     again = model.decode(latent.sample(generator)).sample.float()  # type: ignore[operator]
-    return F.l1_loss(again, shown) + kl * latent.kl().mean(), again
+    return F.mse_loss(again, shown) + kl * latent.kl().mean(), again
 
 
 def _train(settings: Settings, clips: Clips, model: AutoencoderKL, device: torch.device) -> None:

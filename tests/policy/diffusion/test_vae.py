@@ -142,7 +142,13 @@ def test_the_loss_is_the_one_reckoned_by_hand() -> None:
         z = mean + torch.exp(log / 2) * randn_tensor(mean.shape, generator=torch.Generator().manual_seed(3))
         torch.testing.assert_close(again, model.decode(z).sample)
         kl = 0.5 * (mean**2 + log.exp() - 1 - log).sum((1, 2, 3)).mean()
-        torch.testing.assert_close(loss, (again - shown).abs().mean() + 0.1 * kl)
+        torch.testing.assert_close(loss, (again - shown).square().mean() + 0.1 * kl)
+
+
+def test_untrained_latents_have_little_noise() -> None:
+    torch.manual_seed(0)
+    latent = small_vae(4, (8, 16), 16).encode(torch.rand(2, 3, 16, 16) * 2 - 1).latent_dist  # type: ignore[union-attr]
+    assert latent.std.max() < 0.05 < latent.mean.std()
 
 
 def test_a_training_that_stopped_goes_on_to_the_same_bits(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
