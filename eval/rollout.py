@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from eval.observers import Observer
-from eval.playing.policies import RolloutPolicy
+from eval.playing.rollout_policy import RolloutPolicy
 
 
 def rollout(env: Any, policy: RolloutPolicy, seed: int, episode: int, observers: Sequence[Observer] = ()) -> dict[str, Any]:

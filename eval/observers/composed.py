@@ -41,10 +41,10 @@ class Composed(Observer):
     def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
         seen = _seen(env, obs)
         self.side = picture.panel(seen, env.cameras, policy.attention())
-        self.fallen = policy.fallen() if hasattr(policy, "fallen") else None
+        self.fallen = policy.fallen()
         if self.shows_influence and (told := policy.influence()) is not None:
             self.influence.append((self.steps, told))
-        if hasattr(policy, "wanted") and (desire := policy.wanted()) is not None:
+        if (desire := policy.wanted()) is not None:
             self.desire.add(self.steps, desire, seen[:, 1])
 
     def step(self, env: Any, action: np.ndarray, info: dict[str, Any]) -> None:

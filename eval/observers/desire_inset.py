@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from eval.goals.desire import Desire
 from eval.observers.picture import DIM, GROUND, INK, font
-from eval.playing.desire import Desire
 
 LEFT, TOP, GAP, HEAD = 8, 86, 4, 15  # pixels: the inset's corner, between tiles, and a line of text above each row of them
 TILE, WIDEST, HIGHEST = 84, 184, 350  # a tile's side and the inset, at most: the scene's left edge, where the hand seldom is

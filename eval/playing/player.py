@@ -17,6 +17,7 @@ from eval.observers.freeze import FreezeObserver
 from eval.observers.shares import SharesObserver
 from eval.playing import policies
 from eval.playing.faults import Faulty, parsed
+from eval.playing.rollout_policy import RolloutPolicy
 from eval.playing.said import Said
 from eval.results import CONDITIONS, ROW_KEYS
 from eval.rollout import rollout
@@ -69,8 +70,8 @@ class Player:
     said: str | None = None  # what it is told instead of the instruction (eval.playing.said)
     trained_motion: str | None = None  # what moved in its training, where that was something else
     actions_from: str | None = None  # of policies with a planner: whose actions the model under it learnt from
-    goal: str | None = None  # picture, video or a folder of pictures: what an inverse model is to bring about (eval.playing.goals)
-    decoder: str | None = None  # draws what it wants, in videos (eval.playing.desire); demos, inverse: what is drawn of a planner
+    goal: str | None = None  # picture, video or a folder of pictures: what an inverse model is to bring about (eval.playing.towards)
+    decoder: str | None = None  # draws what it wants, in videos (eval.goals.desire); demos, inverse: what is drawn of a planner
     demos: str | None = None
     inverse: str | None = None
     size: int = 96
@@ -92,7 +93,7 @@ class Player:
             yield self._play(env, policy)
 
     @contextlib.contextmanager
-    def made(self) -> Iterator[tuple[Any, policies.RolloutPolicy]]:
+    def made(self) -> Iterator[tuple[Any, RolloutPolicy]]:
         """Environment and policy. Raises BadInput where a policy was trained on another version of the task."""
         import torch
 
@@ -108,7 +109,7 @@ class Player:
             if self.task_version is not None and env.task_version != self.task_version:
                 raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
             if policy is not None and self.goal is not None:
-                from eval.playing.goals import Towards
+                from eval.playing.towards import Towards
 
                 policy = Towards(policy.agent, env, self.goal, self.expert, policy.wish)
             yield env, policy or policies.scripted(self.policy, self.task, math.prod(env.action_space.shape or ()), self.expert)
@@ -129,7 +130,7 @@ class Player:
         env = envs.make(self.task, **options | other)
         return env if self.said is None else Said(env, self.said)
 
-    def _play(self, env: Any, policy: policies.RolloutPolicy) -> Callable[[int, Callable[..., None]], Row]:
+    def _play(self, env: Any, policy: RolloutPolicy) -> Callable[[int, Callable[..., None]], Row]:
         def play(episode: int, tell: Callable[..., None]) -> Row:
             observers: list[Observer] = [StartCheck(self.trained_on), Signs(tell), FreezeObserver()]
             observers += [FallbackObserver()] if self.fallback else []
@@ -142,10 +143,8 @@ class Player:
                 from eval.observers.video import VideoObserver
 
                 observers.append(VideoObserver(self.out, self.title, "failures" if self.video == "failures" else "all", self.influence))
-            inference = {"inference": policy.inference} if isinstance(policy, policies.Learned) else {}
-            inference |= {"device": policy.device} if isinstance(policy, policies.Learned) and policy.device != "cpu" else {}
             played = Faulty(env, *parsed(self.fault)) if self.fault else env
-            return self.row(rollout(played, policy, self.seed, episode, observers) | inference)
+            return self.row(rollout(played, policy, self.seed, episode, observers) | policy.computed())
 
         return play
 

@@ -1,46 +1,27 @@
-"""What can be rolled out: a learned policy, the task's scripted expert, and the floors `random` and `zero`, behind one small protocol."""
+"""What can be rolled out: a learned policy, the task's scripted expert, and the floors `random` and `zero`."""
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
-from eval.playing.desire import Desire
+from eval.goals.desire import Desire
+from eval.playing.rollout_policy import RolloutPolicy
 from whatwhere.errors import choose
 
 POLICIES = ("learned", "expert", "random", "zero", "deaf")
 
 
-class RolloutPolicy(Protocol):
-    """A policy as the rollout sees it: numpy in, numpy out, one environment, no state that outlives `reset`."""
-
-    def reset(self, seed: int, episode: int) -> None:
-        """Forgets the last episode. What is random afterwards is a function of seed and episode."""
-
-    def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
-        """Actions (k, a) in [-1, 1] to carry out before the next question. Learned policies ignore `info`."""
-        ...
-
-    def attention(self) -> Any:
-        """Where the last answer looked, for overlays; None if it cannot say."""
-
-
-class Learned:
+class Learned(RolloutPolicy):
     """A checkpoint's agent. It sees the observation and never `info`."""
 
     def __init__(self, agent: Any, wish: Any = None) -> None:
         """`wish`: draws what it wants (policy.probing.wish.Wish)."""
         self.agent, self.wish = agent, wish
         self.task = zlib.crc32(agent.checkpoint.config["task"].encode())
-        self.inference: str = agent.inference  # how its answers are computed, for rows
-
-    @property
-    def device(self) -> str:
-        """What computes its answers; rows have it where it is not the processor."""
-        return str(self.agent.device)
 
     def reset(self, seed: int, episode: int) -> None:
         self.agent.reset([self.task, seed, episode])
@@ -52,24 +33,25 @@ class Learned:
         return self.agent.attention()
 
     def wanted(self) -> Desire | None:
-        """What it wanted at the last query, as far as that can be drawn."""
         pictures = None if self.wish is None else self.wish.pictures()
         return None if pictures is None else Desire((("wanted", pictures),), self.agent.config.ahead)
 
     def fallen(self) -> Any:
-        """What the last query fell back to, and why (policy.fallback.watch.Fallen); None if it did not."""
         return self.agent.watch.now
 
     def shares(self) -> dict[str, float] | None:
-        """How much of the last answer comes from each thing it was given (policy.agent.Agent.shares)."""
         return self.agent.shares()
 
     def influence(self) -> dict[str, float] | None:
-        """How much each stream moves the last answer (policy.agent.Agent.influence)."""
         return self.agent.influence()
 
+    def computed(self) -> dict[str, str]:
+        """The way, and the device where it is not the processor."""
+        device = str(self.agent.device)
+        return {"inference": self.agent.inference} | ({} if device == "cpu" else {"device": device})
 
-class Expert:
+
+class Expert(RolloutPolicy):
     """A scripted expert (`envs.experts`): one action a step, from the privileged state."""
 
     def __init__(self, expert: Any) -> None:
@@ -81,9 +63,6 @@ class Expert:
     def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
         return np.asarray(self.expert.act(info))[None]  # (1, a)
 
-    def attention(self) -> None:
-        return None
-
 
 class Deaf(Expert):
     """A scripted expert that does not hear the instruction: each episode's things are drawn from seed and episode."""
@@ -93,7 +72,7 @@ class Deaf(Expert):
         super().reset(seed, episode)
 
 
-class Blind:
+class Blind(RolloutPolicy):
     """A policy that sees nothing (`random`, `zero`), asked for a chunk at a time, so that nothing is drawn for it in between."""
 
     def __init__(self, make: Callable[[np.random.Generator], Any], chunk: int = 4) -> None:
@@ -106,15 +85,12 @@ class Blind:
     def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
         return np.stack([self.policy.act({}) for _ in range(self.chunk)])  # (k, a)
 
-    def attention(self) -> None:
-        return None
-
 
 def learned(
     checkpoint: str, device: str, execute: int | None = None, inference: str = "auto", without: str | None = None, towards: bool = False, fallback: str = "none"
 ) -> Learned:
     """A checkpoint by name or folder; `execute`: how many actions a query, None: as the checkpoint says; `without`: a stream that is taken away;
-    `towards`: it is an inverse model, which needs a goal (eval.playing.goals); `fallback`: as of `policy.agent.Agent`.
+    `towards`: it is an inverse model, which needs a goal (eval.playing.towards); `fallback`: as of `policy.agent.Agent`.
 
     Raises BadInput for a bad one.
     """

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.playing.drawable import drawable
+from eval.goals.drawable import drawable
+from eval.goals.goal_pictures import FILMED, digest_of
 from eval.playing.faults import OF_CAMERAS
 from eval.playing.faults import told as told_fault
-from eval.playing.goal_pictures import FILMED, digest_of
 from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
 from policy.ablation import check_without
@@ -98,7 +98,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         streams=_streams(training),
         actions_from=_actions_from(stored.config["task"], training),
         goal=settings.goal,
-        **drawable(settings, name, stored),
+        **drawable(name, stored, settings.goal, settings.decoder, settings.demos, settings.inverse),
         task_version=None if "version" in allow else version,
         trained_on=hashes,
         rendering=settings.rendering or rendering,

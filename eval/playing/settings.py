@@ -107,7 +107,7 @@ class Settings:
             raise BadInput(f"device={self.device}: an exported file ({self.inference}) runs on the processor; leave device out")
 
     def _check_goal(self) -> None:
-        from eval.playing.goal_pictures import FILMED, check_pictures
+        from eval.goals.goal_pictures import FILMED, check_pictures
 
         others = {"policy": (self.policy, "learned"), "latency": (self.latency, None), "action_latency": (self.action_latency, None)}
         for name, (value, usual) in others.items():

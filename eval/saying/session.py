@@ -8,7 +8,8 @@ from typing import Any
 
 from envs.instruction import check_instruction
 from eval.observers import Observer
-from eval.playing.policies import Learned, RolloutPolicy
+from eval.playing.policies import Learned
+from eval.playing.rollout_policy import RolloutPolicy
 from eval.rollout import rollout
 from eval.saying.spoken import Spoken
 from policy.language.strange import note, strange

@@ -17,6 +17,7 @@ import numpy as np
 from eval.observers.freeze import FreezeObserver
 from eval.observers.video import VideoObserver
 from eval.playing.policies import Blind
+from eval.playing.rollout_policy import RolloutPolicy
 from eval.rollout import rollout
 
 
@@ -83,18 +84,12 @@ class FakeEnv:
         }  # fmt: skip
 
 
-class Reach:
+class Reach(RolloutPolicy):
     """Walks to the target, from the privileged state, in chunks of two."""
-
-    def reset(self, seed: int, episode: int) -> None:
-        pass
 
     def act(self, obs: dict[str, Any], info: dict[str, Any]) -> np.ndarray:
         way = info["privileged/target_pos_world"][:2] - info["privileged/position"]
         return np.tile(np.clip(way / 0.1, -1, 1), (2, 1))
-
-    def attention(self) -> None:
-        return None
 
 
 class Wander:

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from envs.demos.episodes import write_episode
+from eval.goals.desire import Desire
 from eval.observers import picture
 from eval.observers.desire_inset import DesireInset
 from eval.observers.video import VideoObserver
-from eval.playing.desire import Desire
-from eval.playing.goals import Towards
 from eval.playing.policies import Learned, learned
 from eval.playing.prepare import identity, prepare
 from eval.playing.settings import Settings
+from eval.playing.towards import Towards
 from eval.rollout import rollout
 from policy.channels import picture_tensor
 from policy.finetune import main as finetune

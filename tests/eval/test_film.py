@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eval.playing.film import BACK, Film
+from eval.goals.film import BACK, Film
 
 AHEAD, STEP = 8, 0.25  # deviations that a state is from the one before it
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.playing.goals import Towards
 from eval.playing.prepare import default_out, identity, prepare
+from eval.playing.towards import Towards
 from eval.run import Settings
 from policy.agent import Agent
 from policy.config import PolicyConfig

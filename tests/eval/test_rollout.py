@@ -14,7 +14,9 @@ from eval.observers import Observer
 from eval.observers.freeze import FreezeObserver
 from eval.observers.trajectory import TrajectoryObserver
 from eval.playing.player import Player, StartCheck
-from eval.playing.policies import Blind, Learned
+from eval.playing.policies import Blind, Deaf, Expert, Learned
+from eval.playing.rollout_policy import RolloutPolicy
+from eval.playing.towards import Towards
 from eval.results import ROW_KEYS
 from eval.rollout import outcome, rollout
 from tests.eval.eval_fakes import FakeEnv, Reach, Wander
@@ -40,18 +42,12 @@ class Log(Observer):
         return {"seen": row["steps"]}
 
 
-class Constant:
+class Constant(RolloutPolicy):
     def __init__(self, action):
         self.actions = np.tile(np.asarray(action, float), (4, 1))
 
-    def reset(self, seed, episode):
-        pass
-
     def act(self, obs, info):
         return self.actions
-
-    def attention(self):
-        return None
 
 
 def facts(row):
@@ -151,10 +147,8 @@ def test_a_trajectory_tells_every_step(tmp_path):
 
 def test_rows_say_what_computed_the_answers_where_it_was_no_processor():
     class On(Learned):
-        inference = "plain"
-
         def __init__(self, device):
-            self.agent, self.body = SimpleNamespace(device=device), Reach()
+            self.agent, self.body = SimpleNamespace(device=device, inference="plain"), Reach()
 
         def reset(self, seed, episode):
             self.body.reset(seed, episode)
@@ -166,3 +160,11 @@ def test_rows_say_what_computed_the_answers_where_it_was_no_processor():
     rows = {device: one(3, lambda *_: None) for device, one in play.items()}
     assert rows["cuda"].pop("device") == "cuda" and "device" not in rows["cpu"]
     assert {**rows["cuda"], "wall_s": 0} == {**rows["cpu"], "wall_s": 0}
+
+
+@pytest.mark.parametrize("kind", [Learned, Towards, Expert, Deaf, Blind])
+def test_every_policy_can_be_asked_what_subscribers_ask(kind):
+    assert issubclass(kind, RolloutPolicy)
+    if not issubclass(kind, Learned):  # those have nothing to say
+        policy = object.__new__(kind)
+        assert [policy.attention(), policy.wanted(), policy.fallen(), policy.shares(), policy.influence(), policy.computed()] == [None] * 5 + [{}]

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from eval.playing.desire import Desire
-from eval.playing.film import Film
-from eval.playing.goal_pictures import FILMED, read_pictures
+from eval.goals.desire import Desire
+from eval.goals.film import Film
+from eval.goals.goal_pictures import FILMED, read_pictures
 from eval.playing.policies import Learned
 
 
 class Towards(Learned):
     """`goal=picture`: what should be is how the scripted expert leaves things, from the same start. `goal=video`: how things were in its episode, `ahead`
-    control steps after the moment of it that the present is at (eval.playing.film). Otherwise a folder of pictures.
+    control steps after the moment of it that the present is at (eval.goals.film). Otherwise a folder of pictures.
 
     The expert plays in `env` when an episode begins, and then the start is restored: a start is a function of seed and episode alone.
     """

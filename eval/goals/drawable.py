@@ -4,36 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from eval.playing.settings import Settings
 from whatwhere.errors import BadInput
 
 if TYPE_CHECKING:
     from policy.storage.stored import Stored
 
 
-def drawable(settings: Settings, name: str, stored: Stored) -> dict[str, Any]:
-    """What `eval.playing.player.Player` is told of the drawing: decoder, demos and inverse; nothing without a decoder.
+def drawable(name: str, stored: Stored, goal: str | None, decoder: str | None, demos: str | None = None, inverse: str | None = None) -> dict[str, Any]:
+    """What `eval.playing.player.Player` is told of the drawing: decoder, demos and inverse; nothing without a decoder. `name`: of the policy.
 
     Raises BadInput, before anything is played, where the policy wants nothing that could be drawn, or the files are not there or of something else.
     """
-    if settings.decoder is None:
+    if decoder is None:
         return {}
     from policy.storage.decoder_files import streams_of_decoder
     from policy.training.inverse_files import has_planner, inverse_under
 
     plans = has_planner(stored.policy)
-    if not plans and settings.goal is None:
-        raise BadInput(f"decoder={settings.decoder}: {name} does not say what should change; it is for policies of head=planned, and for goals")
-    streams_of_decoder(settings.decoder, stored.policy.size, stored.config.get("streams_sha256"))
+    if not plans and goal is None:
+        raise BadInput(f"decoder={decoder}: {name} does not say what should change; it is for policies of head=planned, and for goals")
+    streams_of_decoder(decoder, stored.policy.size, stored.config.get("streams_sha256"))
     if not plans:
-        for option in ("demos", "inverse"):
-            if (value := getattr(settings, option)) is not None:
+        for option, value in (("demos", demos), ("inverse", inverse)):
+            if value is not None:
                 raise BadInput(f"{option}={value}: is for what a planner wants; what a goal shows is drawn as it is; leave it out")
-        return {"decoder": settings.decoder}
-    if settings.demos is None:
-        raise BadInput(f"decoder={settings.decoder}: of what a planner wants, the recorded change most like it is drawn; add demos=, what {name} learnt from")
-    _check_demos(settings.demos, stored)
-    return {"decoder": settings.decoder, "demos": settings.demos, "inverse": str(inverse_under(stored, settings.inverse).absolute())}
+        return {"decoder": decoder}
+    if demos is None:
+        raise BadInput(f"decoder={decoder}: of what a planner wants, the recorded change most like it is drawn; add demos=, what {name} learnt from")
+    _check_demos(demos, stored)
+    return {"decoder": decoder, "demos": demos, "inverse": str(inverse_under(stored, inverse).absolute())}
 
 
 def _check_demos(folder: str, stored: Stored) -> None:
