@@ -62,7 +62,8 @@ def autoencode(settings: Settings) -> Path:
 def small_vae(channels: int, widths: tuple[int, ...], size: int) -> AutoencoderKL:
     """An `AutoencoderKL` with one block a scale and no attention, so that any size may be encoded. Random weights.
 
-    Latents begin with little noise (a deviation of `QUIET`): with the usual deviation of 1 the decoder sees hardly anything but noise for the first hundreds of steps.
+    Latents begin with little noise (a deviation of `QUIET`): with the usual deviation of 1 the decoder sees hardly anything but noise for the first
+    hundreds of steps.
     """
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
