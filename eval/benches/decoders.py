@@ -15,6 +15,7 @@ from statistics import median
 from typing import Any
 
 from eval.benches.figure import Figure
+from eval.benches.kept_bytes import WEIGHT, kept_bytes
 from eval.benches.settings import Settings
 
 WAYS = ("video_prediction", "latent_diffusion")
@@ -77,7 +78,7 @@ def costs(way: str, size: int, rounds: int) -> dict[str, tuple[float, str]]:
     def step() -> None:
         objective(now, later, generator)[0].backward()
 
-    kept = _kept_bytes(step)
+    kept = kept_bytes(step)
     trained = [weights for weights in objective.parameters() if weights.requires_grad]
     count = sum(weights.numel() for weights in trained)
     reached = sum(weights.numel() for weights in trained if weights.grad is not None and bool(weights.grad.any()))
@@ -90,7 +91,7 @@ def costs(way: str, size: int, rounds: int) -> dict[str, tuple[float, str]]:
         "weights that learn": (count, ""),
         "of them reached by a gradient in one step": (reached, ""),
         "memory of a step, a pair": (kept / BATCH / 2**20, "MiB"),
-        "memory of weights, gradients, optimiser": (16 * count / 2**20, "MiB"),
+        "memory of weights, gradients, optimiser": (WEIGHT * count / 2**20, "MiB"),
         "a training step, a pair": (1000 * _seconds(step, rounds) / BATCH, "ms"),
         "a picture" + (f" in {STEPS} steps" if way == "latent_diffusion" else ""): (1000 * drawn, "ms"),
     }
@@ -100,22 +101,6 @@ def _tokens(streams: Any, now: Any, later: Any) -> Any:
     from policy.channels import m_channels, p_channels
 
     return streams(m_channels(now, later), p_channels(now))
-
-
-def _kept_bytes(step: Callable[[], None]) -> int:
-    """Of what a step keeps for its backward pass, each piece of memory once."""
-    import torch
-
-    pieces: dict[int, int] = {}
-
-    def keep(tensor: Any) -> Any:
-        storage = tensor.untyped_storage()
-        pieces[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        step()
-    return sum(pieces.values())
 
 
 def _seconds(work: Callable[[], object], rounds: int) -> float:

@@ -23,5 +23,6 @@ class Figure:
     def __str__(self) -> str:
         bars = [f"bar: {sign} {bar:g}" for sign, bar in (("≥", self.at_least), ("≤", self.at_most)) if bar is not None]
         verdict = [] if not bars else ["ok" if self.passed else "MISSED"]
-        value = f"{self.value:.4g}{' ' * bool(self.unit)}{self.unit}"
+        number = f"{self.value:,}" if isinstance(self.value, int) else f"{self.value:.4g}"
+        value = f"{number}{' ' * bool(self.unit)}{self.unit}"
         return f"{self.name:<58}{value:>12}   {' · '.join(bars + verdict)}{'   ' + self.note if self.note else ''}".rstrip()

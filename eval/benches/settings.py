@@ -10,7 +10,7 @@ from whatwhere.options import options
 
 # Each a module with `measure(settings) -> list[Figure]`.
 PARTS = {"all": "eval.benches.all", "env": "eval.benches.env", "policy": "eval.benches.policy", "pretrain": "eval.benches.pretrain"}
-PARTS |= {"decoders": "eval.benches.decoders"}
+PARTS |= {"strategies": "eval.benches.strategies", "decoders": "eval.benches.decoders"}
 
 
 @options

@@ -16,6 +16,7 @@ from eval.benches import env as bench_env
 from eval.benches import heads as bench_heads
 from eval.benches import policy as bench_policy
 from eval.benches.figure import Figure
+from policy.encoders import ENCODERS
 from policy.heads import HEADS
 from whatwhere.errors import BadInput, Failed
 from whatwhere.flags import sort
@@ -80,6 +81,21 @@ def test_ways_are_timed_in_turns() -> None:
 def test_heads_are_timed_in_turns() -> None:
     told = bench_heads.ratios(queries=4)
     assert list(told) == [name for name in HEADS if name != "l1"] and all(0.2 < ratio < 5 for ratio in told.values())
+
+
+def test_what_each_encoder_costs_beside_the_average(tmp_path, capsys) -> None:
+    """Of every encoder, a whole measurement of the smallest size."""
+    bench.main(settings(what="strategies", size=32, rounds=1, out=str(tmp_path / "strategies.json")))
+    figures = {row["name"]: row for row in json.loads((tmp_path / "strategies.json").read_text())}
+    assert len(figures) == 4 * len(ENCODERS) and len(capsys.readouterr().out.splitlines()) == 1 + len(figures)
+    reach = {encoder: figures[f"{encoder}: numbers that reach the head, a camera"]["value"] for encoder in ENCODERS}
+    dim, patches = 128, 16
+    expected = {"avg_late": 4 * dim, "avg_early": dim, "pixelwise": (patches + 1) * dim, "all_patches_late": 2 * (patches + 1) * dim}
+    assert expected.items() <= reach.items()
+    assert all(row["note"] == "1.00 of avg_late" for name, row in figures.items() if name.startswith("avg_late: "))
+    memory = {encoder: figures[f"{encoder}: a training step: memory at its peak"]["value"] for encoder in ENCODERS}
+    assert memory["avg_late"] < memory["pixelwise"] < memory["all_patches_late"]
+    assert all(row["value"] > 0 for row in figures.values())
 
 
 def test_all_bars_in_one_run(monkeypatch, capsys, tmp_path) -> None:
