@@ -2,6 +2,7 @@
 
 OBJECTIVES = {
     "video_prediction": "policy.pretrain.video_prediction:VideoPrediction",
+    "forecast": "policy.pretrain.forecast:Forecast",
     "dino": "policy.pretrain.dino:Dino",
     "both": "policy.pretrain.both:Both",
     "latent_diffusion": "policy.pretrain.latent_diffusion:LatentDiffusion",

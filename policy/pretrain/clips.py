@@ -79,14 +79,14 @@ class Clips:
         box = np.asarray([draw_box(rng, int(h), int(w), self.scale) for _, h, w in self.shapes[source]], dtype=np.int64)
         return Plan(source, first, gap, box, rng.integers(0, 2**63, batch))
 
-    def read(self, plan: Plan) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w 3"]]:
-        """The planned frames t and t+k."""
-        now, later = (np.empty((len(plan), self.size, self.size, 3), np.uint8) for _ in range(2))
+    def read(self, plan: Plan, frames: int = 2) -> tuple[UInt8[np.ndarray, "b h w 3"], ...]:
+        """The planned frames t and t+k; with `frames=3`, t+2k too."""
+        found = tuple(np.empty((len(plan), self.size, self.size, 3), np.uint8) for _ in range(frames))
         for row, (source, first, gap) in enumerate(zip(plan.source.tolist(), plan.first.tolist(), plan.gap.tolist(), strict=True)):
-            frames = self.footage[source]
-            now[row] = cut(frames[first], plan.box[row], self.size)
-            later[row] = cut(frames[first + gap], plan.box[row], self.size) if gap else now[row]
-        return now, later
+            clip = self.footage[source]
+            for number, frame in enumerate(found):
+                frame[row] = cut(clip[first + number * gap], plan.box[row], self.size) if gap or not number else found[0][row]
+        return found
 
     def square(self, source: int, frame: int) -> UInt8[np.ndarray, "h w 3"]:
         """One frame's middle square, as measurements want it."""
@@ -94,6 +94,6 @@ class Clips:
         side = min(whole.shape[:2])
         return cut(whole, ((whole.shape[0] - side) // 2, (whole.shape[1] - side) // 2, side, side), self.size)
 
-    def pairs(self, seed: int, step: int, batch: int, static: float, max_gap: int) -> tuple[UInt8[np.ndarray, "b h w 3"], UInt8[np.ndarray, "b h w 3"]]:
+    def pairs(self, seed: int, step: int, batch: int, static: float, max_gap: int) -> tuple[UInt8[np.ndarray, "b h w 3"], ...]:
         """`read(plan(…))` of the training clips."""
         return self.read(self.plan(seed, step, batch, static, max_gap))

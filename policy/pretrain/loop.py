@@ -21,6 +21,7 @@ from policy.pretrain.curves import Curves, mean, pictures
 from policy.pretrain.engine import Engine
 from policy.pretrain.footage import DEFAULT_SIZE, Play, digest, open_footage
 from policy.pretrain.objective import Objective
+from policy.pretrain.objective_settings import as_recorded
 from policy.pretrain.samples import Samples
 from policy.pretrain.settings import PLACES
 from policy.pretrain.stage import SIZES, begin_from
@@ -67,6 +68,7 @@ def pretrain(settings: Settings) -> Path | None:
         if settings.frozen:
             objective.freeze()
         told = {key: value for key, value in dataclasses.asdict(settings).items() if key != "frozen" or value}  # as earlier runs have it
+        told["objective"] = as_recorded(told["objective"])
         claimed = {key: value for key, value in told.items() if key not in PLACES}
         record = claimed | {"init": begun, "footage": digest(footage)}
         if engine.is_main:
@@ -111,7 +113,7 @@ def _train(settings: Settings, engine: Engine, clips: Clips, objective: Objectiv
     out = Path(settings.out)
     optimizer = torch.optim.AdamW(objective.groups(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.95))
     begin, note = load_state(out / STATE, {"model": objective}, optimizer)
-    samples, few = Samples(clips, settings, objective.crops), settings.batch // (settings.micro_batches or 1)
+    samples, few = Samples(clips, settings, objective.crops, objective.frames), settings.batch // (settings.micro_batches or 1)
     held_out = (lambda number: samples.held_out(number, few, engine.device)) if len(clips.held_out) else None
     watch = Watch(settings, held_out, engine.device, note.get("looked", {}))
     model = engine.wrap(objective)

@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 class Objective(nn.Module):
     """Has `streams` and `fusion`, and `forward(*pictures, generator) -> (loss, figures, picture)`.
 
-    `crops=None`: its pictures are pairs, frame t and frame t+k, (b, 3, h, w) each in [0, 1]. Else three frames of a clip in a large crop and in small ones,
-    (b, 3 frames, 3, h, w) and (b, crops, 3 frames, 3, l, l). The picture is what it predicts of frame t+k, or None. `assess(*pictures, generator)`,
-    where there is one, gives more figures and a picture of held-out samples.
+    `crops=None`: its pictures are `frames` of a clip, k apart, (b, 3, h, w) each in [0, 1]: frame t and frame t+k, if there are two. Else three frames of a
+    clip in a large crop and in small ones, (b, 3 frames, 3, h, w) and (b, crops, 3 frames, 3, l, l). The picture is what it predicts of frame t+k, or None.
+    `assess(*pictures, generator)`, where there is one, gives more figures and a picture of held-out samples.
     """
 
     streams: TwoStreamEncoder
     fusion: PixelwiseFusion
     crops: MultiCrop | None = None
+    frames: int = 2
     teaches_cls: bool = False  # so much and for so long that a CLS that says little has collapsed
 
     @property

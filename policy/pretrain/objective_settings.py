@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from policy.diffusion.needs import need_diffusers
 from policy.fusion import CLS_FUSIONS
@@ -13,6 +13,7 @@ from whatwhere.kinds import InputPath, Length, OneOf, Range, Share, Text
 from whatwhere.options import options
 
 Weight = Annotated[float, Range(0, 1000)]
+ClsFusion = Annotated[str, OneOf(tuple(CLS_FUSIONS))]
 TimmModel = Annotated[str, Text("a timm model", 100)]
 
 
@@ -28,6 +29,12 @@ class VideoPrediction:
     image_weights: InputPath | None
     perceptual_network: TimmModel | None
     perceptual_weights: InputPath | None
+    cls_fusion: ClsFusion = "linear"
+
+
+@options
+class Forecast(VideoPrediction):
+    name: Literal["forecast"]
 
 
 Temperature = Annotated[float, Range(0.001, 10)]
@@ -39,7 +46,7 @@ class Dino:
     prototypes: Annotated[int, Range(2, 1_000_000)]
     width: Annotated[int, Range(1, 100_000)]
     bottleneck: Annotated[int, Range(1, 100_000)]
-    cls_fusion: Annotated[str, OneOf(tuple(CLS_FUSIONS))]
+    cls_fusion: ClsFusion
     local: Annotated[int, Range(0, 32)]
     local_size: Annotated[int, Range(2, 1024)] | None
     local_scale: Annotated[tuple[Annotated[float, Range(0, 1, above=True)], ...], Length(2, 2)]
@@ -71,6 +78,10 @@ class Both:
     dino: Dino
     dino_weight: Weight
 
+    def __post_init__(self) -> None:
+        if self.video_prediction.cls_fusion != "linear":
+            raise BadInput(f"video_prediction.cls_fusion={self.video_prediction.cls_fusion}: both read one fusion; give objective.dino.cls_fusion")
+
 
 Width = Annotated[int, Range(8, 4096)]
 
@@ -94,4 +105,11 @@ class LatentDiffusion:
         find_vae(self.vae, "vae")
 
 
-ObjectiveSettings = VideoPrediction | Dino | Both | LatentDiffusion
+ObjectiveSettings = VideoPrediction | Forecast | Dino | Both | LatentDiffusion
+
+
+def as_recorded(objective: dict[str, Any]) -> dict[str, Any]:
+    """The settings as files have them: without those that earlier versions had no choice of, so that runs of theirs go on."""
+    kept = {key: as_recorded(value) if isinstance(value, dict) else value for key, value in objective.items()}
+    unsaid = kept.get("name") == "video_prediction" and kept.get("cls_fusion") == "linear"
+    return {key: value for key, value in kept.items() if not (unsaid and key == "cls_fusion")}

@@ -1,4 +1,4 @@
-"""What an objective is shown in a step: pairs of frames, or three frames in a large and in several small crops (spec A2, A3)."""
+"""What an objective is shown in a step: two frames or three, or three frames in a large and in several small crops (spec A2, A3)."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ FRAMES = 3  # of a multi-crop: two pairs of neighbours
 
 
 class Samples:
-    """Pure functions of the settings and a step: `read(plan(step))`. `crops`: what `Objective.crops` says."""
+    """Pure functions of the settings and a step: `read(plan(step))`. `crops`, `frames`: what `Objective` says of them."""
 
-    def __init__(self, clips: Clips, settings: Settings, crops: MultiCrop | None) -> None:
-        self.clips, self.settings, self.crops = clips, settings, crops
+    def __init__(self, clips: Clips, settings: Settings, crops: MultiCrop | None, frames: int = 2) -> None:
+        self.clips, self.settings, self.crops, self.frames = clips, settings, crops, frames
 
     def plan(self, step: int, held_out: bool = False) -> Plan:
         s = self.settings
-        return self.clips.plan(s.seed, step, s.batch, s.static, s.max_gap, held_out, 2 if self.crops is None else FRAMES)
+        return self.clips.plan(s.seed, step, s.batch, s.static, s.max_gap, held_out, self.frames if self.crops is None else FRAMES)
 
     def read(self, plan: Plan) -> tuple[np.ndarray, ...]:
-        """Frames t and t+k, (b, h, w, 3) each; or (b, frames, h, w, 3) of the large crop and (b, crops, frames, l, l, 3) of the small ones. uint8."""
+        """The frames, (b, h, w, 3) each; or (b, frames, h, w, 3) of the large crop and (b, crops, frames, l, l, 3) of the small ones. uint8."""
         if self.crops is None:
-            return self.clips.read(plan)
+            return self.clips.read(plan, self.frames)
         c, size, small = self.crops, self.clips.size, self.crops.local_size
         whole = np.empty((len(plan), FRAMES, size, size, 3), np.uint8)
         local = np.empty((len(plan), c.local, FRAMES, small, small, 3), np.uint8)

@@ -43,7 +43,7 @@ class VideoPrediction(Objective):
     hidden: share of M's patches that the prediction does not see. unknown: share of samples that see nothing of M, not even its CLS: what can be
     said without change. blind: share of moving samples decoded without the image encoder (static ones always are); with 1 there is none.
     words: weight of the colour words, an error of 1 being that of always predicting the mean. perceptual: weight of the perceptual distance.
-    image_encoder: a timm model, from random weights or from `image_weights` (.safetensors).
+    image_encoder: a timm model, from random weights or from `image_weights` (.safetensors). cls_fusion: how CLS of M and P are joined (spec A4).
     Raises BadInput.
     """
 
@@ -59,6 +59,7 @@ class VideoPrediction(Objective):
         image_weights: str | None = None,
         perceptual_network: str | None = None,
         perceptual_weights: str | None = None,
+        cls_fusion: str = "linear",
     ) -> None:
         super().__init__()
         for name, value in (("hidden", hidden), ("unknown", unknown), ("blind", blind)):
@@ -68,7 +69,7 @@ class VideoPrediction(Objective):
             if not value >= 0:
                 raise BadInput(f"objective.{name}={value}: must be at least 0")
         self.streams, self.hidden, self.unknown, self.blind, self.words, self.perceptual = streams, hidden, unknown, blind, words, perceptual
-        self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
+        self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", cls_fusion, "separate")
         self.mask = nn.Parameter(torch.zeros(streams.dim))
         self.cls_mask = nn.Parameter(torch.zeros(streams.dim))
         patch = streams.size // streams.grid[0]
@@ -87,13 +88,18 @@ class VideoPrediction(Objective):
         self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, float], Float[Tensor, "b 3 h w"]]:
         """Loss, figures to log, and the prediction. Frames in [0, 1]; P is always taken from the earlier frame (change=future)."""
+        return self.learn(self.streams(m_channels(now, later), p_channels(now)), now, later, generator)
+
+    def learn(
+        self, tokens: StreamTokens, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator
+    ) -> tuple[Float[Tensor, ""], dict[str, float], Float[Tensor, "b 3 h w"]]:
+        """As `forward`, of what the streams said."""
         b, n = len(now), self.streams.num_patches
         draw = torch.rand(b, n + 2, generator=generator, device=now.device)
         unknown = draw[:, n] < self.unknown  # (b,)
         hidden = (draw[:, :n] < self.hidden) | unknown[:, None]  # (b, n)
         moves = (now != later).flatten(1).any(1)  # (b,)
         seen = (moves & (draw[:, n + 1] >= self.blind)).nonzero()[:, 0]
-        tokens = self.streams(m_channels(now, later), p_channels(now))
         fused = self.fuse(tokens, hidden, unknown)
         picture = self.decode(fused, now, seen)
         words_p, words_fused = self._words_error(self.say_p(tokens.p_patches), now), self._words_error(self.say_fused(fused.placed), now, later)
@@ -129,8 +135,11 @@ class VideoPrediction(Objective):
     @torch.no_grad()
     def assess(self, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
         """dB on moving pixels for held-out pairs, and the blind prediction: each form beside copying frame t and beside the same decoder without change."""
+        return self.judge(self.streams(m_channels(now, later), p_channels(now)), now, later, generator)
+
+    def judge(self, tokens: StreamTokens, now: Tensor, later: Tensor, generator: torch.Generator) -> tuple[dict[str, float], Tensor]:
+        """As `assess`, of what the streams said."""
         b, n = len(now), self.streams.num_patches
-        tokens = self.streams(m_channels(now, later), p_channels(now))
         none, every = (torch.full((b,), value, dtype=torch.bool, device=now.device) for value in (False, True))
         some = torch.rand(b, n, generator=generator, device=now.device) < self.hidden
         helped = torch.arange(b, device=now.device)

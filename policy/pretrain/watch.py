@@ -12,6 +12,7 @@ from torch import Tensor
 
 from policy.channels import m_channels, p_channels
 from policy.pretrain.curves import Curves, mean, pictures
+from policy.pretrain.gates import gate_shares
 from policy.probing.collapse import collapse
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Watch:
         from policy.training.device import autocast
 
         assert self.held_out is not None
-        every, wrong = [], []
+        every, wrong, gates = [], [], dict[str, float]()
         with autocast(self.device, self.settings.precision):
             for number in range(self.settings.validate_batches):
                 given = self.held_out(number)
@@ -84,6 +85,7 @@ class Watch:
                 every.append(figures)
                 if number == 0:
                     now, later = objective.pair(*given)
+                    gates = gate_shares(*objective.kept, now, later)
                     if picture is not None:
                         pictures(path, now, later, picture)
                     streams, fusion = objective.kept
@@ -91,4 +93,4 @@ class Watch:
                     fused = fusion(tokens)
                     parts = {"P": tokens.p_patches, "fused": fused.placed} | ({"CLS": fused.pooled} if objective.teaches_cls and len(now) >= FEW else {})
                     wrong = [line for name, part in parts.items() if len(now) > 1 and (line := collapse(part, name)) is not None]
-        return mean(every), wrong
+        return mean(every) | gates, wrong

@@ -35,7 +35,7 @@ from whatwhere.settings import parse
 TINY = {"steps": 6, "batch": 4, "dim": 64, "depth": 1, "heads": 2, "save_every": 2, "validate_every": 3, "validate_batches": 1, "holdout": 0.3, "device": "cpu"}
 TINY |= {"precision": "fp32", "num_threads": 1, "crop": "[0.4,1.0]", "max_gap": 2}
 SMALL = {"objective.prototypes": 32, "objective.width": 32, "objective.bottleneck": 16}
-OF = {"dino": SMALL, "both": {key.replace("objective", "objective.dino"): value for key, value in SMALL.items()}, "video_prediction": {}}
+OF = {"dino": SMALL, "both": {key.replace("objective", "objective.dino"): value for key, value in SMALL.items()}, "video_prediction": {}, "forecast": {}}
 OF["latent_diffusion"] = {"objective.widths": "[16,16]", "objective.fused_patches": "true", "crop": "[1,1]"}
 
 
