@@ -86,8 +86,9 @@ def _draw(entries: Sequence[Entry], out: Path) -> dict[str, Path]:
         drawn["Position error over the workspace, in the order of the evaluations"] = maps.draw(entries, out / "spatial_error.png")
     else:
         print("no maps: no row says where its target lay")
-    if curves.has_curves(entries):
-        drawn["Success and error against demonstrations"] = curves.draw(entries, out / "success_by_demos.png")
+    for along, name in ((curves.DEMOS, "demos"), (curves.LATENCY, "latency")):
+        if curves.has_curves(entries, along):
+            drawn[f"Success and error against {along.label}"] = curves.draw(entries, out / f"success_by_{name}.png", along)
     for path in drawn.values():
         print(f"wrote {path}")
     return drawn

@@ -1,47 +1,74 @@
-"""How many demonstrations a policy needs: success and position error against their number, a line a policy, a column a task and condition (spec A16)."""
+"""Success and position error along something counted, a line a policy, a column a task and condition: how many demonstrations (spec A16), how late pictures are."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eval.reports.entries import Entry, moves
+from whatwhere.counted import counted
 from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 
 ROWS = {"success": "success, %", "error": "position error, cm (median)"}
 
 
-def draw(entries: Sequence[Entry], path: str | Path) -> Path:
+@dataclass(frozen=True)
+class Along:
+    """What a curve goes along: a number in the results of each evaluation of a learned policy."""
+
+    key: str
+    label: str
+    is_log: bool  # of a logarithmic axis, on which there is no 0
+
+    def of(self, entry: Entry) -> int | None:
+        """None: it has no place on the axis."""
+        if entry.results["encoder"] is None:
+            return None
+        value = entry.results.get(self.key) or 0
+        return None if self.is_log and not value else int(value)
+
+    def shifted(self, value: int, by: float) -> float:
+        """A little beside it, so that intervals do not hide one another."""
+        return value * (1 + 0.02 * by) if self.is_log else value + 0.05 * by
+
+
+DEMOS = Along("num_demos", "demonstrations", True)
+LATENCY = Along("latency", "control steps by which pictures are late", False)
+
+
+def draw(entries: Sequence[Entry], path: str | Path, along: Along = DEMOS) -> Path:
     """Writes a PNG: a dot a training with its 95 % interval over starts, a line through the means over training seeds.
 
-    Raises BadInput if no task has policies with different numbers of demonstrations.
+    Raises BadInput if no task has policies at different places along the axis.
     """
-    columns = _columns(entries)
+    columns = _columns(entries, along)
     if not columns:
-        raise BadInput("curves: no task has policies with different numbers of demonstrations")
+        raise BadInput(f"curves: no task has policies with different numbers of {along.label}")
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(2, len(columns), figsize=(4.2 * len(columns), 5.4), squeeze=False, layout="constrained", sharey="row")
-    lines = _lines([entry for column in columns.values() for entry in column])
+    lines = _lines([entry for column in columns.values() for entry in column], along)
     names = sorted(set(lines.values()))
     colours = {name: f"C{i}" for i, name in enumerate(names)}
     for j, (title, column) in enumerate(columns.items()):
-        numbers = sorted({entry.results["num_demos"] for entry in column})
+        places = sorted({along.of(entry) for entry in column})  # type: ignore[type-var]
         axes[0, j].set_title(title, fontsize=10)
-        axes[1, j].set_xlabel("demonstrations")
+        axes[1, j].set_xlabel(along.label)
         for axis, kind in zip(axes[:, j], ROWS, strict=True):
             for i, (name, colour) in enumerate(colours.items()):
-                shift = 1 + 0.02 * (i - (len(colours) - 1) / 2)  # so that intervals do not hide one another
-                _draw_line(axis, [entry for entry in column if lines[entry.folder] == name], kind, shift, color=colour, label=name)
-            axis.set_xscale("log")
-            axis.set_xticks(numbers, [str(n) for n in numbers])
+                shift = i - (len(colours) - 1) / 2
+                _draw_line(axis, [entry for entry in column if lines[entry.folder] == name], kind, along, shift, color=colour, label=name)
+            if along.is_log:
+                axis.set_xscale("log")
+            axis.set_xticks(places, [str(place) for place in places])
             axis.minorticks_off()
             axis.grid(alpha=0.3)
     for axis, (kind, label) in zip(axes[:, 0], ROWS.items(), strict=True):
@@ -56,30 +83,38 @@ def draw(entries: Sequence[Entry], path: str | Path) -> Path:
     return Path(path)
 
 
-def has_curves(entries: Sequence[Entry]) -> bool:
-    """Whether some task has policies with different numbers of demonstrations."""
-    return bool(_columns(entries))
+def has_curves(entries: Sequence[Entry], along: Along = DEMOS) -> bool:
+    """Whether some task has policies at different places along the axis."""
+    return bool(_columns(entries, along))
 
 
-def _columns(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Learned policies by task and condition, those alone whose numbers of demonstrations differ."""
+def _columns(entries: Sequence[Entry], along: Along) -> dict[str, list[Entry]]:
+    """Learned policies by task and condition, those alone whose places along the axis differ."""
     columns: dict[str, list[Entry]] = {}
     for entry in entries:
-        if entry.results.get("num_demos"):
-            conditions = (entry.results.get("split"), entry.results.get("perturbation"), moves(entry.results))
-            title = " · ".join(filter(None, (entry.task, *conditions)))
-            columns.setdefault(title, []).append(entry)
-    return {title: column for title, column in columns.items() if len({entry.results["num_demos"] for entry in column}) > 1}
+        if along.of(entry) is not None:
+            columns.setdefault(_title(entry, along), []).append(entry)
+    return {title: column for title, column in columns.items() if len({along.of(entry) for entry in column}) > 1}
 
 
-def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
+def _title(entry: Entry, along: Along) -> str:
+    """Task and conditions, but for what the axis shows."""
+    results = entry.results
+    without, said = (results.get(name) for name in ("without", "said"))
+    conditions = [results.get("split"), results.get("perturbation"), results.get("fault"), without and f"without {without}", said and f"said {said}", moves(results)]
+    late = [f"{what} {results[key]} late" for key, what in (("latency", "pictures"), ("action_latency", "actions")) if key != along.key and results.get(key)]
+    return " · ".join(filter(None, (entry.task, *conditions, *late)))
+
+
+def _lines(entries: Sequence[Entry], along: Along = DEMOS) -> dict[Path, str]:
     """What the line of each folder is called: the encoder, whether the streams below it were never trained, and which they are if there are several.
 
-    Demonstrations that were multiplied have lines of their own, and so have policies that remember.
+    Demonstrations that were multiplied or corrected have lines of their own, and so have policies that remember or were trained for another latency.
     """
     streams: dict[str, set[str]] = {}
     for entry in entries:
         streams.setdefault(entry.name, set()).add(entry.results.get("streams") or "")
+    several = along.key != DEMOS.key and len({entry.results.get("num_demos") for entry in entries}) > 1
     names = {}
     for entry in entries:
         own = entry.results.get("streams") or ""
@@ -87,24 +122,30 @@ def _lines(entries: Sequence[Entry]) -> dict[Path, str]:
             names[entry.folder] = f"{entry.name}, untrained streams"
         else:
             names[entry.folder] = f"{entry.name}, streams {own}" if len(streams[entry.name] - {"random"}) > 1 else entry.name
+        if several:
+            names[entry.folder] += f", {entry.results.get('num_demos')} demonstrations"
         if few := entry.results.get("multiplied_from"):
             names[entry.folder] += f", {few} multiplied"
+        if corrections := entry.results.get("corrections"):
+            names[entry.folder] += f", {counted(corrections, 'correction')}"
         if moments := entry.results.get("memory"):
             names[entry.folder] += f", memory {moments}"
+        if trained_for := entry.results.get("trained_for"):
+            names[entry.folder] += f", trained for {trained_for}"
     return names
 
 
-def _draw_line(axis: Any, entries: Sequence[Entry], kind: str, shift: float, **style: Any) -> None:
+def _draw_line(axis: Any, entries: Sequence[Entry], kind: str, along: Along, shift: float, **style: Any) -> None:
     points: dict[int, list[float]] = {}
     for entry in entries:
         value, low, high = _value(entry.results, kind)
-        if value is not None and low is not None and high is not None:
-            n = entry.results["num_demos"]
-            points.setdefault(n, []).append(value)
-            axis.errorbar(n * shift, value, [[value - low], [high - value]], fmt="o", ms=4, lw=1, alpha=0.6, color=style["color"])
-    means = {n: float(np.mean(values)) for n, values in sorted(points.items())}
+        place = along.of(entry)
+        if value is not None and low is not None and high is not None and place is not None:
+            points.setdefault(place, []).append(value)
+            axis.errorbar(along.shifted(place, shift), value, [[value - low], [high - value]], fmt="o", ms=4, lw=1, alpha=0.6, color=style["color"])
+    means = {place: float(np.mean(values)) for place, values in sorted(points.items())}
     if means:
-        axis.plot([n * shift for n in means], list(means.values()), lw=1.8, **style)
+        axis.plot([along.shifted(place, shift) for place in means], list(means.values()), lw=1.8, **style)
 
 
 def _value(results: dict[str, Any], kind: str) -> tuple[float | None, float | None, float | None]:

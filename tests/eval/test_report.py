@@ -14,7 +14,7 @@ import pytest
 from eval import compare
 from eval.report import Settings as ReportSettings
 from eval.report import main
-from eval.reports import tables, trainings
+from eval.reports import curves, tables, trainings
 from eval.reports.entries import collect, find
 from eval.reports.evaluations import make_table
 from eval.results import add_row, finish, last_line, load, load_rows
@@ -134,6 +134,39 @@ def test_curves_where_numbers_of_demonstrations_differ(tmp_path, monkeypatch):
     success = dict(drawn[:3])
     assert success["pixelwise, streams 3394c63d"] == [20.0, pytest.approx(80.0)]
     assert success["pixelwise, streams 0a1b2c3d"] == [30.0], "two sets of streams are two lines"
+
+
+def drawn_lines(monkeypatch, folder, along):
+    """Label, places and rates of each line of success that `curves.draw` draws from the results in `folder`."""
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda axis, x, y, **style: drawn.append((style["label"], [round(v) for v in x], [round(v) for v in y])))
+    monkeypatch.setattr(curves, "_value", lambda results, kind: (100 * results["success"]["rate"], 0, 100) if kind == "success" else (None, None, None))
+    assert curves.draw(collect(find(str(folder))), folder / "curve.png", along).read_bytes().startswith(b"\x89PNG")
+    return drawn
+
+
+def test_curves_where_latencies_differ(tmp_path, monkeypatch):
+    """A column for each motion, from no latency on; corrections, another training latency and another number of demonstrations have lines of their own."""
+    for latency, wins in ((None, 20), (2, 16), (4, 8)):
+        late = {"latency": latency, "history": "moved, actions"} if latency else {}
+        fill(tmp_path / f"still{latency}", "pixelwise", wins, num_demos=25, **late)
+        fill(tmp_path / f"moving{latency}", "pixelwise", wins // 2, num_demos=25, motion="moving", speed=[4.0, 8.0], **late)
+    assert drawn_lines(monkeypatch, tmp_path, curves.LATENCY) == [("pixelwise", [0, 2, 4], [100, 80, 40]), ("pixelwise", [0, 2, 4], [50, 40, 20])]
+    assert not curves.has_curves(collect(find(str(tmp_path))), curves.DEMOS)
+    fill(tmp_path / "unaware", "pixelwise", 2, num_demos=25, latency=2, trained_for="latency 0")
+    fill(tmp_path / "corrected", "pixelwise", 18, num_demos=25, latency=4, history="moved, actions", corrections=50)
+    drawn = drawn_lines(monkeypatch, tmp_path, curves.LATENCY)
+    assert ("pixelwise, 50 corrections", [4], [90]) in drawn and ("pixelwise, trained for latency 0", [2], [10]) in drawn
+    fill(tmp_path / "more", "pixelwise", 19, num_demos=50, latency=4, history="moved, actions")
+    assert ("pixelwise, 50 demonstrations", [4], [95]) in drawn_lines(monkeypatch, tmp_path, curves.LATENCY)
+
+
+def test_curves_over_demonstrations_do_not_mix_conditions(tmp_path, monkeypatch):
+    for num_demos, wins in ((10, 10), (25, 18)):
+        fill(tmp_path / f"both{num_demos}", "pixelwise", wins, num_demos=num_demos)
+        fill(tmp_path / f"late{num_demos}", "pixelwise", wins // 5, num_demos=num_demos, latency=4)
+        fill(tmp_path / f"without{num_demos}", "pixelwise", wins // 2, num_demos=num_demos, without="m")
+    assert sorted(rates for _, _, rates in drawn_lines(monkeypatch, tmp_path, curves.DEMOS)) == [[10, 15], [25, 45], [50, 90]]
 
 
 def test_multiplied_demonstrations_are_a_condition_of_their_own(tmp_path, monkeypatch):
