@@ -100,8 +100,8 @@ def _columns(entries: Sequence[Entry], along: Along) -> dict[str, list[Entry]]:
 def _title(entry: Entry, along: Along) -> str:
     """Task and conditions, but for what the axis shows."""
     results = entry.results
-    without, said = (results.get(name) for name in ("without", "said"))
-    conditions = [results.get("split"), results.get("perturbation"), results.get("fault"), without and f"without {without}", said and f"said {said}", moves(results)]
+    taken = [f"{word} {value}" for word in ("without", "said") if (value := results.get(word))]
+    conditions = [*(results.get(name) for name in ("split", "perturbation", "fault")), *taken, moves(results)]
     late = [f"{what} {results[key]} late" for key, what in (("latency", "pictures"), ("action_latency", "actions")) if key != along.key and results.get(key)]
     return " · ".join(filter(None, (entry.task, *conditions, *late)))
 

@@ -45,7 +45,9 @@ def test_a_sweep_over_studies() -> None:
     assert len(trained) == 6 and all("encoder=avg_late steps=3" in line for line in trained)
 
 
-@pytest.mark.parametrize("name", ["tasks", "strategies", "few_demos", "perturbations", "heads", "change", "latency", "planned", "language", "streams", "fusions"])
+@pytest.mark.parametrize(
+    "name", ["tasks", "strategies", "few_demos", "perturbations", "heads", "change", "latency", "planned", "language", "streams", "fusions"]
+)
 def test_every_study_is_whole(name: str) -> None:
     plan = settings(f"study={name}")
     names = [cell.name for cell in plan.cells()]
