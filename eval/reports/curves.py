@@ -1,4 +1,4 @@
-"""Success and position error along something counted, a line a policy, a column a task and condition: how many demonstrations (spec A16), how late pictures are."""
+"""Success and position error along something counted, a line a policy, a column a task and condition: demonstrations (spec A16), or late pictures."""
 
 from __future__ import annotations
 
