@@ -1,6 +1,6 @@
-"""Look before you train: `python -m envs.view task=pick_at_xy policy=expert` writes a video and a line for each episode.
+"""`python -m envs.view task=pick_at_xy policy=expert`: runs a task and writes a video, with a line for each episode.
 
-The video shows the scene and, beside it, the policy's own pictures. Nothing is opened on a screen, so it works without one.
+The video shows the scene and, beside it, the policy's own pictures. It needs no screen.
 """
 
 from __future__ import annotations

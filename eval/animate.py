@@ -1,4 +1,4 @@
-"""Makes a looping picture (animated WebP or GIF) of a video, for web pages that show pictures but play no video, such as the README."""
+"""Turns a video into a looping picture (animated WebP or GIF), for pages that cannot play videos, such as the README."""
 
 from __future__ import annotations
 

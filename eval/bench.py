@@ -1,4 +1,4 @@
-"""`python -m eval.bench all`: measures speed and fidelity on this machine, and compares them with the limits that they should meet (bars).
+"""`python -m eval.bench all`: measures speed and fidelity on this machine, and compares them with targets (bars).
 
 Prints a line for each figure; exits 1 if a bar is missed.
 """

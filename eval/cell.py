@@ -1,6 +1,6 @@
-"""`python -m eval.cell outputs/study/cells/NAME.json`: trains and evaluates one policy of a study, as a worker of a cluster does; carries on where it was.
+"""`python -m eval.cell outputs/study/cells/NAME.json`: trains and evaluates one policy of a study, as a worker of a cluster does. It resumes where it stopped.
 
-What it says goes to NAME.log beside the file. While another process is at it, on whatever machine, it waits; what is done is not done again.
+Its output goes to NAME.log beside the file. While another process runs the same cell, on whatever machine, it waits. Finished work is not repeated.
 """
 
 from __future__ import annotations

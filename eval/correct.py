@@ -1,9 +1,9 @@
-"""`python -m eval.correct checkpoint=FOLDER n=25`: what the expert would have done where a policy went, as demonstrations (DAgger).
+"""`python -m eval.correct checkpoint=FOLDER n=25`: records the expert's actions in states that a policy reaches (DAgger).
 
-In each episode the policy acts up to a step that is drawn; then the scripted expert does, until it succeeds. The action that is recorded at each step is
-the expert's; what was carried out stands beside it. A policy that learns from these episodes, too, learns the way back from its own mistakes.
+In each episode the policy acts up to a random step; then the scripted expert acts until it succeeds. The action recorded at each step is
+the expert's; the executed one is stored beside it. A policy that is also trained on these episodes learns to recover from its own mistakes.
 
-Ross, Gordon and Bagnell 2011, arXiv 1011.0686; that the expert takes over in the end is as in Kelly et al. 2019, arXiv 1810.02890.
+Ross, Gordon and Bagnell 2011, arXiv 1011.0686; the expert takes over at the end as in Kelly et al. 2019, arXiv 1810.02890.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Checks what this machine has and lacks: versions, rendering, cores and memory, torch, caches, checkpoints; then tries one step of a task.
+"""Checks this machine: versions, rendering, cores and memory, torch, caches, checkpoints; then runs one step of a task.
 
-Each problem comes with its remedy; exits 1 if there is one.
+Names a remedy for each problem; exits 1 if there is a problem.
 """
 
 from __future__ import annotations

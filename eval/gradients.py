@@ -1,6 +1,6 @@
 """`python -m eval.gradients checkpoints=[pick_at_xy/pixelwise,pick_at_xy/avg_late] demos=FOLDER`: how much of the loss's gradient reaches each patch.
 
-Of demonstrations, for each policy as it was trained and, with `begin=true`, for every strategy over the streams of the first, before any training. Numbers
+On demonstrations, for each trained policy and, with `begin=true`, for every encoder over the streams of the first before any training. Gives numbers
 and heat maps over the picture: the mean of all samples, and one sample. Writes `out/gradients.json`, `gradients.csv` and `gradients.png`.
 """
 

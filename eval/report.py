@@ -1,7 +1,7 @@
-"""`python -m eval.report folders=outputs/eval`: puts many result folders in one table, with tests against a baseline, and draws maps of the error.
+"""`python -m eval.report folders=outputs/eval`: puts many result folders in one table, with tests against a baseline, and maps of the error.
 
-Writes report.csv, .tex, .md and pictures into `out` (and trainings.csv, .tex, .md where something was trained with several seeds), with `page=true` all of
-it and videos as one page (page.html), and with `into=docs/results.md block=NAME` the tables into that marked block. Every number is counted from the rows.
+Writes report.csv, .tex, .md and pictures into `out` (and trainings.csv, .tex, .md if something was trained with several seeds). With `page=true` it writes
+everything and videos as one page (page.html), with `into=docs/results.md block=NAME` the tables into that marked block. Every number is computed from the rows.
 """
 
 from __future__ import annotations

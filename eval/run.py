@@ -1,6 +1,6 @@
 """Runs a policy in MuJoCo, scores it, and records video: rows in `episodes.jsonl`, their score in `results.json`, tables as CSV and LaTeX.
 
-The same command carries on where an interrupted one stopped.
+Run the same command again to resume after an interruption.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`python -m eval.say checkpoint=… task=…`: type an instruction and watch the robot do it in MuJoCo.
 
-`mode=page` serves a page to a browser; `mode=line` reads sentences from the standard input and prints what came of each (docs/language.md).
+`mode=page` serves a page to a browser; `mode=line` reads sentences from standard input and prints the result of each (docs/language.md).
 """
 
 from __future__ import annotations

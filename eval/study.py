@@ -1,8 +1,8 @@
-"""`python -m eval.study study=few_demos`: a plan of many trainings and evaluations, and one table of their results.
+"""`python -m eval.study study=few_demos`: runs a plan of many trainings and evaluations, and makes one table of their results.
 
-A cell of the plan is one policy: `policy.finetune` (with `corrections: true` also `eval.correct`, and `policy.finetune` anew), then `eval.run` for every
-perturbation and stream that is taken away. Each runs in a process of its own, `jobs` cells at a time: on this machine, or with `launcher=` on a cluster
-(docs/cluster.md). What is there already is not done again, so the same command carries on after a kill. `plan=true` prints the commands instead, a line for
+A cell of the plan is one policy: `policy.finetune` (with `corrections: true` also `eval.correct`, and `policy.finetune` again), then `eval.run` for every
+perturbation and removed stream. Each runs as a separate process, `jobs` cells at a time: on this machine, or with `launcher=` on a cluster
+(docs/cluster.md). Finished work is not repeated, so the same command resumes after a kill. `plan=true` prints the commands instead, one line for
 each cell.
 """
 

@@ -1,8 +1,8 @@
-"""`python -m policy.align scenes=data/named/pick_at_xy out=outputs/align`: play with words teaches which patch a word means, and which caption a picture has.
+"""`python -m policy.align scenes=data/named/pick_at_xy out=outputs/align`: aligns words with patches and captions with pictures, on labelled scenes.
 
-Contrastive (InfoNCE with a learned temperature, spec B3) over the frozen streams, from scenes whose captions and projections the simulator gives for nothing
-(`python -m envs.demos.scenes version=1`). A policy that is trained with `align=outputs/align` is told by it where the thing lies that its instruction names.
-Writes the metrics of spec B8 and B9 as rows. A run that was killed goes on.
+Contrastive (InfoNCE with a learned temperature, spec B3) over the frozen streams, from scenes with the simulator's captions and projections
+(`python -m envs.demos.scenes version=1`). A policy trained with `align=outputs/align` gets from it the location of the object that its instruction names.
+Writes the metrics of spec B8 and B9 as rows. A killed run resumes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`python -m policy.autoencoder data=data/play out=outputs/vae`: a small VAE for `objective=latent_diffusion`, trained on pictures (docs/latent_diffusion.md).
+"""`python -m policy.autoencoder data=data/play out=outputs/vae`: trains a small VAE on pictures, for `objective=latent_diffusion` (docs/latent_diffusion.md).
 
-Written as a diffusers `AutoencoderKL` folder, `out/vae`, which is what `objective.vae=` takes. A run that was killed goes on, with the same result to the bit.
+Written as a diffusers `AutoencoderKL` folder, `out/vae`, for `objective.vae=`. A killed run resumes, with a bitwise identical result.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`python -m policy.desired checkpoint=FOLDER demos=FOLDER`: how like the change that a planner wants is to the change that then happened (docs/planner.md).
+"""`python -m policy.desired checkpoint=FOLDER demos=FOLDER`: compares the change that a planner desires with the change that then happened (docs/planner.md).
 
-On demonstrations after those it learnt from: the cosine of the two codes, beside that of no change and of the mean change, and the error of the actions that
-come of each. `checkpoint` may be several, for instance policies that plan 4, 8 and 16 control steps ahead. Written to `out/desired.json`.
+On demonstrations after those used in training: the cosine of the two codes, beside that of no change and of the mean change, and the error of the actions
+predicted from each. `checkpoint` may be several, for instance policies that plan 4, 8 and 16 control steps ahead. Written to `out/desired.json`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`python -m policy.finetune task=pick_at_xy encoder=pixelwise demos=FOLDER`: trains a policy on a few demonstrations.
 
-The streams, the two pre-trained vision transformers, are frozen and their tokens cached: minutes on a CPU. `unfreeze=true` and the CNNs from scratch train on
-pictures. The number of steps is fixed, and the moving average of the last weights is kept: no checkpoint is chosen by its score.
+The streams, the two pre-trained vision transformers, are frozen and their tokens cached, so training takes minutes on a CPU. `unfreeze=true` and the CNNs from
+scratch train on pictures. The number of steps is fixed, and the moving average of the last weights is the result: no checkpoint is chosen by its score.
 """
 
 from __future__ import annotations

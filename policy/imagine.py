@@ -1,6 +1,6 @@
-"""`python -m policy.imagine diffusion=FOLDER decoder=FOLDER data=FOLDER`: frame t+k as decoders make it of frame t and the change, beside what it is.
+"""`python -m policy.imagine diffusion=FOLDER decoder=FOLDER data=FOLDER`: frame t+k as predicted by decoders from frame t and the change, beside the true one.
 
-On held-out clips: a picture (frame t, frame t+k, U-Net decoder, latent diffusion, its error) and a table of errors, beside copying frame t and beside
+On held-out clips: a picture (frame t, frame t+k, U-Net decoder, latent diffusion, its error) and a table of errors, compared with copying frame t and with
 diffusion without the change (docs/latent_diffusion.md).
 """
 

@@ -1,4 +1,4 @@
-"""`python -m policy.probe checkpoint=…`: what can be read from the tokens of frozen streams: positions and actions. For comparison: pixels and
+"""`python -m policy.probe checkpoint=…`: measures what can be read from the tokens of frozen streams: positions and actions. Baselines: pixels and
 untrained streams.
 
 Object xy in cm by ridge regression (patches, average, CLS) and by a keypoint read-out, for P, M and fused tokens; the action between two frames by a

@@ -1,6 +1,6 @@
 """`python -m policy.publish checkpoint=FOLDER results=FOLDER`: adds a trained policy to the shipped ones, with its score, and rewrites the manifest.
 
-`streams=FOLDER` alone: pre-trained streams become those that `policy.finetune` takes by default.
+`streams=FOLDER` alone: pre-trained streams become the default of `policy.finetune`.
 """
 
 from __future__ import annotations

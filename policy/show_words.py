@@ -1,7 +1,7 @@
-"""`python -m policy.show_words align=outputs/align scenes=data/named/pick_at_xy out=outputs/words`: what words and patches say to each other (spec B11).
+"""`python -m policy.show_words align=outputs/align scenes=data/named/pick_at_xy out=outputs/words`: how words and patches are aligned (spec B11).
 
-`maps.png`: pictures with the patches that an instruction means, which of its words name it, and which names the patches of each thing there answer to.
-`tsne.png`: t-SNE of patches beside names, and of pictures beside captions. Needs scikit-learn (pip install 'whatwhere[language]').
+`maps.png`: pictures with the patches that an instruction refers to, which of its words name the object, and which names match the patches of each object.
+`tsne.png`: t-SNE of patches with names, and of pictures with captions. Needs scikit-learn (pip install 'whatwhere[language]').
 """
 
 from __future__ import annotations

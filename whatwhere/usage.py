@@ -27,8 +27,8 @@ def usage(config_module: str, config_name: str, settings: type[Any], main: Calla
         [
             f"python -m {name} {words}key=value …\n\n{(module.__doc__ or main.__doc__ or '').strip()}\n\nOptions, their defaults and what they may be:\n",
             *(f"  {line}" for line in _options(config_module, f"{config_name}.yaml", hints, groups)),
-            "\nA list is written key=[A,B], or as one bare value. A text is taken as it stands.",
-            "A sweep: -m key=a,b,c (one after the other; hydra/launcher=joblib runs them side by side). Hydra's own flags: --hydra-help.",
+            "\nWrite a list as key=[A,B], or as a single value. Text is taken literally.",
+            "A sweep: -m key=a,b,c (one after the other; hydra/launcher=joblib runs them in parallel). Hydra's own flags: --hydra-help.",
         ]
     )
 

@@ -1,10 +1,10 @@
 """`python -m envs.demos.collect task=pick_at_xy n=25 seed=0`: records successful episodes, one file each, of a scripted expert or, with `source=`,
 of a person.
 
-Start s of a seed is tried once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`. Of an expert the first n files are the same for every n, for any
-number of workers and however often the run was killed. `starts.jsonl` has a row for every start tried, also for those that failed.
+Start s of a seed is tried once, s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`. With an expert the first n files are the same for every n, for any
+number of workers and however often the run is killed. `starts.jsonl` has a row for every start tried, failures included.
 
-With `source=play` a scripted hand does what nobody asked for (envs.experts.play). Every start is recorded, whatever came of it: these are no demonstrations.
+With `source=play` a scripted hand does random things without a goal (envs.experts.play). Every start is recorded; these are not demonstrations.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ LeRobot, and back.
 
 src=[A,B] joins several, in that order.
 
-The source's format is recognised. What this package wrote comes back bit by bit, except with pictures=video, which has loss.
+The source's format is recognised. A round trip restores this package's files byte for byte, except with pictures=video, which is lossy.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m envs.demos.inspect demos=…`: a table of what demonstrations hold and what is odd about them, and one self-contained HTML page.
+"""`python -m envs.demos.inspect demos=…`: summarises demonstrations, with warnings, as a table and one self-contained HTML page.
 
 Reads every format that `envs.demos.convert` knows, one demonstration at a time.
 """

@@ -1,8 +1,8 @@
-"""`python -m envs.demos.multiply src=data/teleop n=200`: many demonstrations from a few.
+"""`python -m envs.demos.multiply src=data/teleop n=200`: makes many demonstrations from a few.
 
-Demonstrations are taken apart into segments, each about an object. At a new start these are moved with their objects and played, each control step derived
-anew from where the hand is; what succeeds is kept and drawn. The idea is MimicGen's (arXiv 2310.17596). As with `collect`, start s of the seed is played once,
-s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`, whatever `n` and the number of workers are, and however often the run was killed.
+Demonstrations are split into segments, each relative to an object. At a new start these are moved with their objects and played, each control step computed
+from the hand's present pose. Successes are kept and rendered. The idea is MimicGen's (arXiv 2310.17596). As in `collect`, start s of the seed is played once,
+s = 0, 1, …; the j-th that succeeds is `episode_<j>.hdf5`, whatever `n` and the number of workers are, and however often the run is killed.
 """
 
 from __future__ import annotations

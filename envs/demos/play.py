@@ -1,6 +1,6 @@
 """`python -m envs.demos.play out=… clips=… seed=…`: play video for pre-training, from every task's scene, with scripted and random motion.
 
-    frames.npy             (clips, frames, h, w, 3) uint8: there only when all of it is
+    frames.npy             (clips, frames, h, w, 3) uint8: appears only when complete
     index.json             settings, and for each clip: take, task, camera, motion, varied looks
     labels/<name>.npy      for probes only, never for pre-training; nan where there is nothing:
       gripper_pos_world    (clips, frames, 3) m
@@ -8,9 +8,9 @@
       objects_pixel        (clips, frames, 3 objects, 2) column, row in this clip's picture (also when hidden)
       actions              (clips, frames, stride, 7): those executed between this frame and the next
 
-In version 1 of the tasks four objects, and in `index.json` each clip's `things`, what they are in the same order ("red cube"), and its `instruction`.
+In version 1 of the tasks there are four objects, and `index.json` has each clip's `things`, their names in the same order ("red cube"), and its `instruction`.
 
-A take is one start and `frames` frames, seen by each camera of the task; its content is a function of the settings and its number alone.
+A take is one start and `frames` frames, seen by each camera of the task; its content is a function of the settings and its number only.
 """
 
 from __future__ import annotations

@@ -1,31 +1,31 @@
-"""`python -m envs.demos.scenes tasks=… out=…`: pairs of pictures of random scenes, with labels, for probes of what frozen tokens
-contain (policy.probe).
+"""`python -m envs.demos.scenes tasks=… out=…`: pairs of pictures of random scenes, with labels, for probes of frozen
+tokens (policy.probe).
 
-Nothing is simulated: objects and arm are set to their places, twice, and rendered. A folder for each task:
+Nothing is simulated: objects and arm are placed, twice, and rendered. A folder for each task:
 
     frames.npy    (scenes, cameras, 2, h, w, 3) uint8: frames t and t+k; those to fit a probe to come first, then the held-out ones
     labels.npz    for every scene:
       target_pos_world   (scenes, 2, 3) m, in both frames; on the table in the first
       objects_pos_world  (scenes, 2, objects, 3) m, the target first
       gripper_pos_world  (scenes, 2, 3) m
-      visible_pixels     (scenes, cameras): of the target in the first frame; 0 where something hides it or it is out of view
+      visible_pixels     (scenes, cameras): of the target in the first frame; 0 if it is hidden or out of view
       motion             (scenes,): a number into `envs.demos.arrange.MOTIONS`
-    and in version 1 of the tasks, where four things of named colours and shapes lie:
+    and in version 1 of the tasks, with four objects of named colours and shapes:
       colours, shapes    (scenes, objects): numbers into the lists in index.json
-      objects_pixel      (scenes, cameras, 2, objects, 2): column, row in the pictures, also of what is hidden or out of view
-      objects_visible    (scenes, cameras, objects): pixels of each in the first frame; 0 where it is hidden or out of view
-    index.json    settings, cameras, motions; in version 1 also the words: names of colours and shapes, `phrases` for a thing, `sentences` of the tasks
-                  for training and `unseen_sentences`, with {a} for what is meant and {b} for what it is put beside or upon: written last
+      objects_pixel      (scenes, cameras, 2, objects, 2): column, row in the pictures, also if hidden or out of view
+      objects_visible    (scenes, cameras, objects): pixels of each in the first frame; 0 if it is hidden or out of view
+    index.json    settings, cameras, motions; in version 1 also the words: names of colours and shapes, `phrases` for an object, `sentences` of the tasks
+                  for training and `unseen_sentences`, with {a} for the target and {b} for the object that it is put beside or on: written last
 
-In version 1 the hand is near one of the things in half of the scenes, as it is when it grasps, and the target is seen by one of the cameras at least.
+In version 1 the hand is near one of the objects in half of the scenes, as when it grasps, and at least one camera sees the target.
 
-With `moving=true` the hand moves and one object drifts in each scene, at 0 to 12 cm/s for 0.2 s (`envs.demos.drift`), and the labels are for velocities:
-objects_pos_world and gripper_pos_world as above, motion: the number of the object that drifts, and of the later frame
+With `moving=true` the hand moves and one object drifts in each scene, at 0 to 12 cm/s for 0.2 s (`envs.demos.drift`).
+Labels: objects_pos_world and gripper_pos_world as above, motion: the number of the object that drifts, and for the later frame
 
       objects_place      (scenes, cameras, objects, 2): each object's centre in the picture, x to the right and y down, from 0 to 1
       visible_pixels     (scenes, cameras, objects)
 
-A scene is a function of the settings and its number alone, so the first n of a folder are those of a smaller folder.
+A scene is a function of the settings and its number only, so a smaller folder equals the beginning of a larger one.
 """
 
 from __future__ import annotations

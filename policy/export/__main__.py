@@ -1,6 +1,6 @@
-"""Writes a policy as one file that runs without this package, for a robot's computer, and a JSON that says how to use it.
+"""Writes a policy as one file that runs without this package, for a robot's computer, and a JSON that describes how to use it.
 
-The file is asked beside the original before it gets its name: the actions must agree to 0.0001 (int8: 0.1). docs/export.md
+The file is compared with the original before it gets its name: the actions must agree to 0.0001 (int8: 0.1). docs/export.md
 """
 
 from __future__ import annotations

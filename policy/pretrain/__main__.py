@@ -1,7 +1,7 @@
 """`python -m policy.pretrain objective=video_prediction data=FOLDER out=FOLDER`: trains the two streams on video without
-action labels. A run that was killed goes on, with the same result to the bit.
+action labels. A killed run resumes, with a bitwise identical result.
 
-On several GPUs or machines: `torchrun --nproc-per-node 4 -m policy.pretrain …`, the same settings.
+On several GPUs or machines: `torchrun --nproc-per-node 4 -m policy.pretrain …`, with the same settings.
 """
 
 from __future__ import annotations
