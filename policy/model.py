@@ -170,17 +170,6 @@ class Policy(nn.Module):
         features = self.memory(torch.cat([past, now], dim=1))
         return Prediction(self.head(features, noise), reading.keypoints, reading.attention, reading.features)
 
-    def forward_tokens(
-        self,
-        tokens: StreamTokens,
-        proprio: Float[Tensor, "b s"],
-        task: Shaped[Tensor, "b ..."] | Words,
-        moved: Tensor | None = None,
-        noise: Float[Tensor, "b z"] | None = None,
-    ) -> Float[Tensor, "b k a"]:
-        """As `forward`, from cached stream tokens."""
-        return self.decide(self.recall(tokens), proprio, task, moved, noise).actions
-
     def _kept(self, b: int, device: torch.device) -> Bool[Tensor, " b"] | None:
         """Which samples see what changed; None for all: M dropout is for training."""
         if not (self.training and self.config.m_dropout) or self.config.streams_used != "both":  # one stream alone is never hidden

@@ -30,7 +30,6 @@ MARKS = (typing.NotRequired, typing.Required)
 Name = Annotated[str, Meta(min_length=1, max_length=255)]
 Text = Annotated[str, Meta(max_length=10_000)]
 Sha256 = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z", description="a sha256 (64 hexadecimal digits)")]
-StartHash = Annotated[str, Meta(pattern=r"^[0-9a-f]{8,64}\Z", description="a hash (hexadecimal digits)")]
 Index = Annotated[int, Meta(ge=0, le=2**62)]
 Count = Annotated[int, Meta(ge=1, le=2**62)]
 Pixels = Annotated[int, Meta(ge=1, le=4096)]

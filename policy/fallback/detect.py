@@ -20,8 +20,6 @@ DARK, FLAT = 16.0, 4.0  # a black picture: darker and flatter than this (of 255)
 ONE_COLOUR = 1.0  # flatter than this: no picture at all
 FROZEN_STEPS, FROZEN_MOVE = 8, 2.0  # a frozen one: the same for so many control steps, while proprio moved by so many of its deviations
 
-Given = UInt8[np.ndarray, "c 2 h w 3"]
-
 
 def received(frames: Any, cameras: Sequence[str], size: int) -> tuple[np.ndarray, dict[str, str]]:
     """Pictures (c, 2, size, size, 3) uint8 and, by camera, why one is none (black stands there instead).

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Annotated, Literal, NotRequired, TypedDict
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 from msgspec import Meta
 
+from policy.probing.pairs import Pairs
 from policy.storage.mapped import mapped
 from whatwhere.errors import BadInput, choose, is_of_this_machine
 from whatwhere.files import read_json
@@ -39,28 +40,17 @@ class ScenesIndex(TypedDict):
     seconds: NotRequired[Annotated[float, Meta(gt=0, le=60)]]  # between the two frames, where something moves
 
 
-@dataclass(frozen=True)
-class Scenes:
-    """Pairs of pictures (t, t+k) of one task from one camera, with where the target is in the first; those to fit come before the held-out ones.
+@dataclass(frozen=True, kw_only=True)
+class Scenes(Pairs):
+    """Pairs of pictures of one task, with where the target is in the first.
 
     `moved`: whether the target moves between the two. `present`: which of the colours, then of the shapes, lie there, in scenes of
-    named things. `digest` names the data, the camera included.
+    named things.
     """
 
-    frames: UInt8[np.ndarray, "n 2 h w 3"]
     xy_cm: Float[np.ndarray, "n 2"]
     moved: Bool[np.ndarray, " n"]
-    num_fit: int
-    digest: str
     present: Bool[np.ndarray, "n y"] | None = None
-
-    def __len__(self) -> int:
-        return len(self.xy_cm)
-
-    @property
-    def size(self) -> int:
-        """Pixels of a picture's edge."""
-        return int(self.frames.shape[2])
 
 
 def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None = None, camera: str | None = None) -> Scenes:
@@ -83,7 +73,14 @@ def read_scenes(folder: str | Path, fit: int | None = None, held_out: int | None
     chosen = np.concatenate([first[:fit], rest[:held_out]])
     words = json.dumps([index, number, len(first[:fit]), len(chosen)], sort_keys=True)
     digest = hashlib.sha256(words.encode()).hexdigest()
-    return Scenes(frames[chosen, number], 100 * target[chosen, 0, :2].astype(np.float64), moved[chosen], len(first[:fit]), digest, present(folder, chosen))
+    return Scenes(
+        frames=frames[chosen, number],
+        xy_cm=100 * target[chosen, 0, :2].astype(np.float64),
+        moved=moved[chosen],
+        num_fit=len(first[:fit]),
+        digest=digest,
+        present=present(folder, chosen),
+    )
 
 
 def present(folder: str | Path, chosen: Int[np.ndarray, " n"]) -> Bool[np.ndarray, "n y"] | None:

@@ -4,47 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int
 
-from policy.probing.ridge import gram, ridge
+from policy.probing.at_places import LEAST_VISIBLE, products, rows_of
+from policy.probing.pairs import Pairs
+from policy.probing.ridge import ridge
 from policy.probing.scenes import camera_of, stored
 from policy.probing.tokens import Features
 from whatwhere.errors import BadInput
 
-WINDOW = 1 / 4  # of the picture's edge: 3 of 12 patches
 LEAST_CM_S = 4.0  # slower movements have no direction that counts
-LEAST_VISIBLE = 24 / 96**2  # share of the picture, as scenes are drawn
-MOST_ROWS = 4000  # objects that are fitted to: the time goes with the cube
 WITHIN_DEG = 20
 
 
-@dataclass(frozen=True)
-class Drifts:
-    """Pairs of pictures (t−k, t) from one camera in which one object drifts; those to fit come before the held-out ones. Places are of the later picture."""
+@dataclass(frozen=True, kw_only=True)
+class Drifts(Pairs):
+    """Pairs (t−k, t) in which one object drifts. Places are of the later picture."""
 
-    frames: UInt8[np.ndarray, "n 2 h w 3"]
     places: Float[np.ndarray, "n o 2"]  # x to the right, y down, from 0 to 1
     visible: Bool[np.ndarray, "n o"]
     cm_s: Float[np.ndarray, "n o 2"]  # along the table's x and y
     moving: Int[np.ndarray, " n"]  # which
-    num_fit: int
-    digest: str
-
-    def __len__(self) -> int:
-        return len(self.moving)
-
-    @property
-    def size(self) -> int:
-        """Pixels of a picture's edge."""
-        return int(self.frames.shape[2])
 
 
 def read_drifts(folder: str | Path, fit: int | None = None, held_out: int | None = None, camera: str | None = None) -> Drifts:
@@ -68,7 +53,15 @@ def read_drifts(folder: str | Path, fit: int | None = None, held_out: int | None
     cm_s = 100 * (world[:, 1, :, :2] - world[:, 0, :, :2]).astype(np.float64) / index["seconds"]
     seen = visible[:, number] >= LEAST_VISIBLE * frames.shape[3] ** 2
     inside = (places[:, number] > 0).all(axis=-1) & (places[:, number] < 1).all(axis=-1)
-    return Drifts(frames[chosen, number], places[chosen, number], (seen & inside)[chosen], cm_s[chosen], moving[chosen], num_fit, digest)
+    return Drifts(
+        frames=frames[chosen, number],
+        places=places[chosen, number],
+        visible=(seen & inside)[chosen],
+        cm_s=cm_s[chosen],
+        moving=moving[chosen],
+        num_fit=num_fit,
+        digest=digest,
+    )
 
 
 def velocity_probe(features: Features, data: Drifts, seed: int = 0) -> list[dict[str, Any]]:
@@ -76,36 +69,13 @@ def velocity_probe(features: Features, data: Drifts, seed: int = 0) -> list[dict
 
     Raises BadInput where too few objects are seen.
     """
-    fit_rows, held_rows = (np.argwhere(data.visible & part[:, None]) for part in (_first(data), ~_first(data)))  # (rows, 2): scene, object
-    if min(len(fit_rows), len(held_rows)) < 10:
-        raise BadInput(f"scenes: {len(fit_rows)} and {len(held_rows)} objects are seen by this camera; needs 10 to fit to and 10 to measure on")
-    fit_rows = np.random.default_rng(seed).permutation(fit_rows)[:MOST_ROWS]
+    fit_rows, held_rows = rows_of(data.visible, data.num_fit, seed, "objects")
     wanted, truth = (data.cm_s[rows[:, 0], rows[:, 1]] for rows in (fit_rows, held_rows))
-    grams: dict[int, Any] = {}
     records = []
-    for stream, ways in features.items():
-        for part in ways["patches"]:
-            if id(part) not in grams:
-                grams[id(part)] = gram(around(part, data.places, fit_rows), around(part, data.places, held_rows))
-        found = ridge(reduce(add, (grams[id(part)] for part in ways["patches"])), wanted)
+    for stream, inner in products(features, data.places, fit_rows, held_rows):
+        found = ridge(inner, wanted)
         records.append({"streams": stream, "read": "patches", **scores(found.predicted, truth, held_rows, data), "strength": found.strength})
     return records
-
-
-def _first(data: Drifts) -> Bool[np.ndarray, " n"]:
-    return np.arange(len(data)) < data.num_fit
-
-
-def around(patches: np.ndarray, places: Float[np.ndarray, "n o 2"], rows: Int[np.ndarray, "r 2"]) -> np.ndarray:
-    """(r, cells, d): of patches (n, side · side, d), those around each object; 3 × 3 of 12 × 12."""
-    side = math.isqrt(patches.shape[1])
-    cells = max(1, round(side * WINDOW))
-    found = np.empty((len(rows), cells * cells, patches.shape[2]), patches.dtype)
-    for number, (scene, thing) in enumerate(rows):
-        x, y = np.clip(np.round(places[scene, thing] * side - cells / 2), 0, side - cells).astype(int)
-        lines = np.arange(y, y + cells)[:, None] * side + np.arange(x, x + cells)
-        found[number] = patches[scene][lines.ravel()]
-    return found
 
 
 def scores(predicted: Float[np.ndarray, "r 2"], truth: Float[np.ndarray, "r 2"], rows: Int[np.ndarray, "r 2"], data: Drifts) -> dict[str, float | None]:

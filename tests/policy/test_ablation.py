@@ -92,7 +92,7 @@ def test_cached_tokens_give_what_frames_give(used: str) -> None:
     for training in (False, True):  # in training, too: one stream alone is never hidden
         policy.train(training)
         with torch.no_grad():
-            cached = policy.forward_tokens(policy.see(pair_channels(frames)), proprio, task)
+            cached = policy.decide(policy.recall(policy.see(pair_channels(frames))), proprio, task).actions
             torch.testing.assert_close(cached, policy(frames, proprio, task), atol=1e-5, rtol=1e-5)
 
 

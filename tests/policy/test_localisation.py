@@ -42,7 +42,7 @@ def error_after_training(encoder: str, streams: TwoStreamEncoder, config: Policy
         optimiser.step()
         schedule.step()
     with torch.no_grad():
-        found = policy.eval().forward_tokens(seen[1], torch.zeros(96, 3), torch.zeros(96, 64))[:, 0]
+        found = policy.eval().decide(policy.recall(seen[1]), torch.zeros(96, 3), torch.zeros(96, 64)).actions[:, 0]
     return (found - centres[1]).abs().mean().item()
 
 

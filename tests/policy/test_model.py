@@ -47,8 +47,8 @@ def test_cached_tokens_give_what_frames_give() -> None:
     with torch.no_grad():
         tokens = policy.see(pair_channels(frames))
         assert tokens.m_patches.shape == (3, 2, 16, 64)
-        assert torch.allclose(policy.forward_tokens(tokens, proprio, task), policy(frames, proprio, task), atol=1e-6)
-        half = policy.forward_tokens(tokens.map(torch.Tensor.half), proprio, task)
+        assert torch.allclose(policy.decide(policy.recall(tokens), proprio, task).actions, policy(frames, proprio, task), atol=1e-6)
+        half = policy.decide(policy.recall(tokens.map(torch.Tensor.half)), proprio, task).actions
     assert torch.allclose(half, policy(frames, proprio, task), atol=1e-2)
 
 
@@ -73,7 +73,7 @@ def test_m_dropout_shows_no_change(name: str) -> None:
     with torch.no_grad():
         dropped = policy(frames, proprio, task)
         if policy.streams is not None:
-            cached = policy.forward_tokens(policy.see(pair_channels(frames)), proprio, task)
+            cached = policy.decide(policy.recall(policy.see(pair_channels(frames))), proprio, task).actions
             assert torch.allclose(cached, dropped, atol=1e-5)
         policy.eval()
         assert torch.allclose(policy(still, proprio, task), dropped, atol=1e-5)

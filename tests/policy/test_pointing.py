@@ -64,7 +64,7 @@ def error_after_training(join: str, language: str = "recurrent", steps: int = ST
         optimiser.step()
         schedule.step()
     with torch.no_grad():
-        found = policy.eval().forward_tokens(new, torch.zeros(HELD_OUT, 3), codes[new_named])[:, 0]
+        found = policy.eval().decide(policy.recall(new), torch.zeros(HELD_OUT, 3), codes[new_named]).actions[:, 0]
     return ((found - new_at).norm(dim=-1).mean() * SIZE / 2).item()
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from policy.probing import measure, velocity
+from policy.probing.at_places import around
 from policy.probing.measure import Settings
 from policy.probing.tokens import pixel_features
-from policy.probing.velocity import around, read_drifts, velocity_probe
+from policy.probing.velocity import read_drifts, velocity_probe
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
