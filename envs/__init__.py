@@ -41,14 +41,14 @@ def make(
     version: int = 0,
     split: str | None = None,
 ) -> TaskEnv:
-    """One environment of `task`: a name in `TASKS`, or one from elsewhere (`envs.foreign`).
+    """One environment of `task`: a name in `TASKS`, or an external one (`envs.foreign`).
 
     `rendering` "fast" or "exact"; `size` of the square pictures in pixels; `frame_gap` control steps between the two frames of an
-    observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn anew
-    for every episode (`envs.looks`); `motion`: what moves by itself (`envs.motion`), at a `speed` in cm/s that is drawn between these two for every episode;
-    `latency` and `action_latency`: control steps by which pictures arrive late and actions are carried out late (docs/late_pictures.md); `origin`: what
-    demonstrations of others say of the environment they were recorded in (`envs.foreign.origin`); `version` 1: the instruction says which of several things is
-    meant, and `split` (train, unseen_pairs or unseen_words) which things and sentences there are (`envs.language`). Raises BadInput.
+    observation; `horizon` in control steps and `cameras` by name, by default the task's own; `perturbation`: light, camera or distractors, drawn
+    for every episode (`envs.looks`); `motion`: what moves by itself (`envs.motion`), at a `speed` in cm/s drawn between these two for every episode;
+    `latency` and `action_latency`: control steps by which pictures arrive late and actions are executed late (docs/late_pictures.md); `origin`: the
+    environment in which demonstrations in another format were recorded (`envs.foreign.origin`); `version` 1: the instruction says which of several objects is
+    meant, and `split` (train, unseen_pairs or unseen_words) selects objects and sentences (`envs.language`). Raises BadInput.
     """
     check_task(task)
     check_version(task, version, split)

@@ -29,11 +29,11 @@ OnStep = Callable[["TaskEnv", np.ndarray, Info], None]
 
 
 class TaskEnv(gymnasium.Env):
-    """One environment of one task: what collects, trains on and evaluates sees. Subclasses say what runs inside (`simulation`).
+    """One environment of one task, for collecting, training and evaluation. Subclasses say what runs inside (`simulation`).
 
     Observation: `frames` uint8 (cameras, 2, size, size, 3): the frame `frame_gap` control steps ago (the reset's, if there were
-    fewer) and the present one; `proprio` float32 (s,); `instruction`. With `latency` both frames are as they were so many control
-    steps earlier, and `proprio` is of now; with `action_latency` an action is carried out so many control steps after it was given, and
+    fewer) and the present one; `proprio` float32 (s,); `instruction`. With `latency` both frames are that many control
+    steps older, while `proprio` is present; with `action_latency` an action is executed that many control steps after it was given, and
     until the first arrives the robot gets zeros. Action: float (a,) in [−1, 1], clipped to that; one that
     has another shape or is not finite ends the episode as a failure. Reward 1 on success, else 0. `info` always has `success`,
     `position_error_cm` (None only for tasks from elsewhere that define none), `failure` and `init_hash`. Privileged state is in

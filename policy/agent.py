@@ -41,16 +41,16 @@ class Look:
 class Agent:
     """Holds what belongs to one environment and one episode: make one for each environment, and call `reset` when an episode starts.
 
-    Inference is on batches of one, so that an action does not depend on what else is running. Set torch's threads (one, for results that repeat
-    bit by bit) where the process starts.
+    Inference uses batches of one, so an action does not depend on what else is running. For bitwise repeatable results, set torch's threads to one
+    when the process starts.
     `execute`: how many of the predicted actions `act` returns; None: as many as the policy's config says. `ensemble`: None, or m ≥ 0: average the
     chunks of earlier queries that still reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
-    `inference`: how the answers are computed (policy.inference): plain, bf16, a file that `python -m policy.export to=onnx` wrote, or auto: the fastest that
-    needs nothing more on this processor.
-    `towards`: it is an inverse model, and acts towards the pictures that `goal` holds when it is asked.
-    `without`: m or p: a stream that is taken away, to see what it is worth; of it the policy gets what it says of equal frames, or of a grey picture.
-    `fallback`: what to do when a camera fails or an instruction says nothing (policy.fallback): hold still, go on with the other_camera, or none: nothing is
-    watched. `watch.now` says what happened at the last query. `training`: what a checkpoint says of its training, which has the words that were learnt.
+    `inference`: how actions are computed (policy.inference): plain, bf16, a file that `python -m policy.export to=onnx` wrote, or auto: the fastest
+    available on this processor.
+    `towards`: the policy is an inverse model, and acts towards the pictures in `goal` at each query.
+    `without`: m or p: removes that stream, to measure what it contributes; the policy gets its output for equal frames, or for a grey picture.
+    `fallback`: what to do if a camera or the instruction fails (policy.fallback): hold still, continue with the other_camera, or none: nothing is
+    checked. `watch.now` says what happened at the last query. `training`: a checkpoint's record of its training, which has the words it learned.
     """
 
     def __init__(
@@ -112,11 +112,11 @@ class Agent:
 
     @property
     def device(self) -> str:
-        """What computes its answers: cpu, cuda."""
+        """The device that computes its actions: cpu, cuda."""
         return "cpu" if self._is_exported else next(self.policy.parameters()).device.type
 
     def reset(self, seed: int | Sequence[int] = 0) -> None:
-        """Forgets the episode. What a head draws until the next reset is a function of `seed`, one or more whole numbers from 0. Raises BadInput."""
+        """Forgets the episode. A head's random samples until the next reset are a function of `seed`, one or more whole numbers from 0. Raises BadInput."""
         numbers = list(seed) if isinstance(seed, Sequence) and not isinstance(seed, str) else [seed]
         if not all(isinstance(number, int | np.integer) and not isinstance(number, bool) and number >= 0 for number in numbers):
             raise BadInput(f"seed={shown(seed)}: must be one or more whole numbers from 0")
@@ -131,8 +131,8 @@ class Agent:
     def act(self, obs: Mapping[str, Any]) -> NDArray[np.float32]:
         """The next `execute` actions, (execute, a) in [-1, 1], for one observation:
 
-        frames uint8 (c, 2, h, w, 3), the newest frame that has arrived and the one `frame_gap` control steps before it; proprio float32 (s,), of now;
-        instruction str. What a policy for late pictures is told of the robot since (policy.history), the agent remembers by itself.
+        frames uint8 (c, 2, h, w, 3), the newest frame that has arrived and the one `frame_gap` control steps before it; proprio float32 (s,), present;
+        instruction str. For late pictures, the agent keeps the robot's own history itself (policy.history).
         With a fallback, frames may lack a camera: by name, or None. Raises BadInput if the observation is not what the policy was trained on.
         """
         obs = self.watch.look(obs)
