@@ -142,7 +142,7 @@ def test_values(greet: ModuleType, arguments: list[str], field: str, value: Any)
         ("video=failed", ("video=failed", "or failures")),
         ("seeds=[0,-1]", ("seeds=-1", "at least 0")),
         (f"seeds=[{2**64}]", ("at most 2147483647",)),
-        (f"name={'x' * 10_001}", ("name=x", "10001 signs", "10000")),
+        (f"name={'x' * 10_001}", ("name=x", "10001 characters", "10000")),
         ("name=${name}", ("Recursive interpolation",)),
         ("hydra=null", ("hydra", "no such option")),
         ("hydra/launcher=bogus", ("hydra/launcher=bogus", "valid: basic, joblib")),
@@ -263,7 +263,7 @@ def test_help_tells_what_each_option_may_be(tmp_path: Path) -> None:
     for option, kind in (
         ("times: 1", "# how often [a whole number, at least 1, at most 1000000]"),
         ("style: plain", "# [plain or loud]"),
-        ("seeds: [0, 1]", "a list, in it a whole number, at least 0"),
+        ("seeds: [0, 1]", "a list, each a whole number, at least 0"),
         ("video: 3", "[a whole number, at least 0, at most 100, or failures]"),
         ("out: null", "[a folder, or null]"),
         ("child: false", "[true or false]"),

@@ -83,7 +83,7 @@ def describe(hint: Any) -> str:
 def _described(option: Any) -> str:
     kind, said = bare(option), [str(one) for one in kinds_of(option)]
     if element_of(kind) is not None:
-        return ", ".join([f"a list, in it {describe(element_of(kind))}", *said])
+        return "; ".join([f"a list, each {describe(element_of(kind))}", *said])
     if typing.get_origin(kind) is typing.Literal:
         return " or ".join(str(choice) for choice in typing.get_args(kind))
     named = [] if said and kind is str else [NAMES.get(typing.get_origin(kind) or kind, getattr(kind, "__name__", str(kind)))]

@@ -48,14 +48,14 @@ class OneOf:
 
 
 class Text:
-    """Any text of at most `most` signs; with a `pattern`, one that has this form, which `says` puts in words."""
+    """Any text of at most `most` characters; with a `pattern`, one that has this form, which `says` puts in words."""
 
     def __init__(self, says: str = "text", most: int = 1000, pattern: str = "") -> None:
         self.says, self.most, self.pattern = says, most, pattern
 
     def check(self, key: str, value: str) -> None:
         if len(value) > self.most:
-            raise BadInput(f"{key}={value}: {len(value)} signs long, at most {self.most} are allowed")
+            raise BadInput(f"{key}={value}: {len(value)} characters long, at most {self.most} are allowed")
         if self.pattern and not re.fullmatch(self.pattern, value):
             raise BadInput(f"{key}={value}: unknown; valid: {self.says}")
 
@@ -64,7 +64,7 @@ class Text:
 
 
 class Length:
-    """A list of `least` to `most` things."""
+    """A list of `least` to `most` elements."""
 
     def __init__(self, least: int, most: int) -> None:
         self.least, self.most = least, most
@@ -76,7 +76,7 @@ class Length:
             raise BadInput(f"{key}=[{', '.join(map(str, value))}]: needs {self}")
 
     def __str__(self) -> str:
-        return f"{self.least} to {self.most} of them" if self.least < self.most else f"{self.least} of them"
+        return f"{self.least} to {self.most} elements" if self.least < self.most else f"{self.least} elements"
 
 
 class Checked:

@@ -77,7 +77,7 @@ def _value(key: str, text: str, hints: Mapping[str, Any], groups: Mapping[str, S
         return text if text == "null" and type(None) in alternatives(hint) else choose(key, unquoted(text), groups[key])
     if inside_of(hint) is not None:
         if len(text) > LONGEST_MAPPING:
-            raise BadInput(f"{key}={text}: {len(text)} signs long, at most {LONGEST_MAPPING} are allowed")
+            raise BadInput(f"{key}={text}: {len(text)} characters long, at most {LONGEST_MAPPING} are allowed")
         return text if _parsed(key, text) else _encoded(text, hints)
     if text.startswith("${") and _refers(text, 0, hints):  # to another option, whatever the type of either
         return _encoded(text, hints)

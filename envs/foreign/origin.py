@@ -28,7 +28,7 @@ class Origin:
         if self.drawn is not None and not all(0 < pixels <= most for pixels, most in zip(self.drawn, LARGEST, strict=True)):
             raise BadInput(f"drawn: needs height and width in pixels, at most {LARGEST[0]} and {LARGEST[1]}, found {self.drawn}")
         if self.instruction is not None and len(self.instruction) > MAX_WORDS:
-            raise BadInput(f"instruction: has {len(self.instruction)} signs, at most {MAX_WORDS}")
+            raise BadInput(f"instruction: has {len(self.instruction)} characters, at most {MAX_WORDS}")
 
     def as_json(self) -> dict[str, Any]:
         """What is taken over; empty if nothing is. `whatwhere.schema.made` makes an Origin of it again."""

@@ -153,7 +153,7 @@ def test_parts_are_read_as_the_options_they_are() -> None:
         (["study.without=[m,m]"], "study.without: 'm' stands there twice"),
         (["out="], "out=: names nothing; for the folder that you are in, write out=."),
         (["study.methods=" + "{a:" * 1500 + "1" + "}" * 1500], "study.methods={a:{a:"),
-        (["study.methods=" + "x" * 100_000], "100000 signs long"),
+        (["study.methods=" + "x" * 100_000], "100000 characters long"),
         (["study.methods." + "a." * 2000 + "b=3"], "no such option"),
         (["study.methods.a={1: 2}"], "study.methods.a.1: needs a name"),
         (["study.baseline=" + "x" * 100_000], "at most 200"),

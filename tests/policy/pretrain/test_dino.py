@@ -322,7 +322,7 @@ def test_presets_take_a_step_at_reduced_width(data: Path, tmp_path: Path, preset
         ({"objective.centring": "median"}, "objective.centring=median: unknown; valid: mean, sinkhorn"),
         ({"objective.cls_fusion": "sum"}, "objective.cls_fusion=sum: unknown; valid: linear, mlp, cross_attention, gating"),
         ({"objective.mask": "[0.5,0.1]"}, "objective.mask=[0.5,0.1]: needs two shares"),
-        ({"objective.local_scale": "[0.5]"}, "objective.local_scale=[0.5]: needs 2 of them"),
+        ({"objective.local_scale": "[0.5]"}, "objective.local_scale=[0.5]: needs 2 elements"),
         ({"objective.local_size": 12}, "objective.local_size=12: must be a multiple of patch=8, at most size=32"),
         ({"objective.local_size": 40}, "objective.local_size=40: must be a multiple of patch=8, at most size=32"),
         ({"objective.student_temperature": 0}, "objective.student_temperature=0.0: must be at least 0.001"),
