@@ -15,6 +15,9 @@ from whatwhere.errors import BadInput
 from whatwhere.files import atomic
 
 ROWS = {"success": "success, %", "error": "position error, cm (median)"}
+# of policies, beside their names
+TOLD = {"memory": "memory", "history": "history", "goal": "goal", "actions_from": "actions from", "trained_for": "trained for"}
+HIDDEN = {"latency": "history"}  # what a policy cannot have everywhere along this axis
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def _title(entry: Entry, along: Along) -> str:
     """Task and conditions, but for what the axis shows."""
     results = entry.results
     taken = [f"{word} {value}" for word in ("without", "said") if (value := results.get(word))]
-    conditions = [*(results.get(name) for name in ("split", "perturbation", "fault")), *taken, moves(results)]
+    conditions = [*(results.get(name) for name in ("split", "perturbation", "fault", "fallback")), *taken, moves(results)]
     late = [f"{what} {results[key]} late" for key, what in (("latency", "pictures"), ("action_latency", "actions")) if key != along.key and results.get(key)]
     return " · ".join(filter(None, (entry.task, *conditions, *late)))
 
@@ -109,7 +112,8 @@ def _title(entry: Entry, along: Along) -> str:
 def _lines(entries: Sequence[Entry], along: Along = DEMOS) -> dict[Path, str]:
     """What the line of each folder is called: the encoder, whether the streams below it were never trained, and which they are if there are several.
 
-    Demonstrations that were multiplied or corrected have lines of their own, and so have policies that remember or were trained for another latency.
+    Demonstrations that were multiplied or corrected have lines of their own, and so have policies that remember, know of themselves, want something,
+    or were trained for another latency.
     """
     streams: dict[str, set[str]] = {}
     for entry in entries:
@@ -128,10 +132,7 @@ def _lines(entries: Sequence[Entry], along: Along = DEMOS) -> dict[Path, str]:
             names[entry.folder] += f", {few} multiplied"
         if corrections := entry.results.get("corrections"):
             names[entry.folder] += f", {counted(corrections, 'correction')}"
-        if moments := entry.results.get("memory"):
-            names[entry.folder] += f", memory {moments}"
-        if trained_for := entry.results.get("trained_for"):
-            names[entry.folder] += f", trained for {trained_for}"
+        names[entry.folder] += "".join(f", {word} {value}" for key, word in TOLD.items() if key != HIDDEN.get(along.key) and (value := entry.results.get(key)))
     return names
 
 

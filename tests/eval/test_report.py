@@ -169,6 +169,24 @@ def test_curves_over_demonstrations_do_not_mix_conditions(tmp_path, monkeypatch)
     assert sorted(rates for _, _, rates in drawn_lines(monkeypatch, tmp_path, curves.DEMOS)) == [[10, 15], [25, 45], [50, 90]]
 
 
+@pytest.mark.parametrize("changed", [{"fallback": "hold"}, {"fault": "black"}, {"action_latency": 2}])
+def test_a_panel_of_curves_joins_no_two_conditions(tmp_path, changed):
+    for num_demos in (10, 25):
+        fill(tmp_path / f"plain_{num_demos}", "pixelwise", 18, num_demos=num_demos)
+        fill(tmp_path / f"other_{num_demos}", "pixelwise", 2, num_demos=num_demos, **changed)
+    assert [len(column) for column in curves._columns(collect(find(str(tmp_path))), curves.DEMOS).values()] == [2, 2]
+
+
+@pytest.mark.parametrize("changed", [{"goal": "video"}, {"actions_from": "25 of stack_centered"}, {"history": "moved", "latency": 4}])
+def test_a_line_of_curves_joins_no_two_kinds_of_policy(tmp_path, changed):
+    late = {"latency": 4} if "latency" in changed else {}
+    for num_demos in (10, 25):
+        fill(tmp_path / f"plain_{num_demos}", "pixelwise", 18, num_demos=num_demos, **late)
+        fill(tmp_path / f"other_{num_demos}", "pixelwise", 2, num_demos=num_demos, **changed)
+    names = list(curves._lines(collect(find(str(tmp_path)))).values())
+    assert sorted(map(names.count, set(names))) == [2, 2]
+
+
 def test_multiplied_demonstrations_are_a_condition_of_their_own(tmp_path, monkeypatch):
     """Never tested against, averaged or joined by a line with as many that were recorded."""
     drawn = []
