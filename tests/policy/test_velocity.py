@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from policy.probing import measure, velocity
 from policy.probing.at_places import around
 from policy.probing.measure import Settings
+from policy.probing.quick import QuickProbe
 from policy.probing.tokens import pixel_features
 from policy.probing.velocity import read_drifts, velocity_probe
+from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 from whatwhere.settings import parse
 
@@ -57,6 +60,15 @@ def test_labels_are_in_cm_a_second_of_the_later_picture(scenes: Path) -> None:
     scene, thing = 0, int(data.moving[0])
     x, y = (data.places[scene, thing] * SIDE).astype(int)
     assert data.frames[scene, 1, y, x].tolist() == [255] * 3
+
+
+def test_velocities_are_probed_while_streams_are_trained(scenes: Path) -> None:
+    """`policy.pretrain probe=` of scenes in which something drifts."""
+    torch.manual_seed(0)
+    figures, wrong = QuickProbe(scenes, 200, 50)(TwoStreamEncoder(size=SIDE, dim=64, depth=1, heads=2))
+    assert set(figures) == {f"velocity_{name}_{stream}" for name in ("r2", "within_20_deg", "named") for stream in ("P", "M", "fused")}
+    assert all(np.isfinite(value) for value in figures.values()) and not wrong
+    assert figures["velocity_named_M"] > figures["velocity_named_P"], "no single picture tells what moves"
 
 
 def test_patches_around_an_object(scenes: Path) -> None:
