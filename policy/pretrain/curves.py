@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import imageio.v3 as iio
 import numpy as np
@@ -16,16 +15,10 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from policy.pretrain.rows import Figures
 from whatwhere.files import append_row, atomic, read_rows, write_text
-from whatwhere.schema import Index
 
 SMOOTH = 0.95  # of the figures on the terminal
-
-
-class Figures(TypedDict):
-    """A row of `figures.jsonl`."""
-
-    step: Index
 
 
 class Curves:
