@@ -19,91 +19,29 @@ import json
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 import numpy as np
 
-from envs.catalogue import TASKS, check_version
 from envs.demos.motions import BASE_SHARES, MOTIONS, SHARES, Expert
+from envs.demos.play_settings import NUM_ACTIONS, NUM_OBJECTS, Settings
 from envs.demos.workers import workers
 from envs.language.draws import NUM_THINGS
-from envs.language.things import SPLITS
-from envs.motion import motion_of
-from envs.options import FramesApart, Motion, Pixels, Rendering, Speed, Split, Version
-from envs.seeds import DEMONSTRATIONS
 from whatwhere.arrays import ArrayFile
 from whatwhere.command import command
 from whatwhere.counted import counted
 from whatwhere.disk import check_writable, replace
 from whatwhere.files import append_row, atomic, read_rows, write_json
-from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Share
-from whatwhere.options import options
 from whatwhere.owned import claim, owned
 from whatwhere.versions import check_simulator, stamp
 
 if TYPE_CHECKING:
     from envs.base import TaskEnv
 
-NUM_OBJECTS, NUM_ACTIONS = 3, 7
 LONGEST_WARM_UP = 60  # control steps before the first frame, so that clips also begin in the middle of things
 FALL_M = (0.05, 0.30)
 NO_OBJECTS = {f"privileged/{name}_pos_world" for name in ("gripper", "base", "goal")}
-
-
-@options
-class Settings:
-    """What `envs/conf/play.yaml` describes."""
-
-    out: OutputFolder
-    clips: Annotated[int, Range(1, 10_000_000)]
-    frames: Annotated[int, Range(2, 10_000)]
-    stride: FramesApart
-    seed: Annotated[int, Range(0, DEMONSTRATIONS.stop - 1, why="the others are for evaluation")]
-    tasks: Annotated[tuple[Annotated[str, OneOf(TASKS, "all")], ...], Length(1, 100)]
-    size: Pixels
-    rendering: Rendering
-    vary: Share
-    num_workers: Processes
-    version: Version = 0
-    split: Split | None = None
-    motion: Motion | None = None
-    speed: Speed | None = None
-
-    def __post_init__(self) -> None:
-        for task in self.names:
-            check_version(task, self.version, self.split)
-            motion_of(task, self.motion, self.speed, self.version)
-
-    @property
-    def num_objects(self) -> int:
-        return NUM_THINGS if self.version else NUM_OBJECTS
-
-    @property
-    def names(self) -> list[str]:
-        return list(TASKS) if "all" in self.tasks else list(self.tasks)
-
-    def content(self) -> dict[str, Any]:
-        names = ("clips", "frames", "stride", "seed", "size", "rendering", "vary")
-        named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}
-        named |= {name: given for name in ("motion", "speed") if (given := getattr(self, name)) is not None}
-        return (
-            {"kind": "play", "tasks": self.names}
-            | {name: getattr(self, name) for name in names}
-            | named
-            | {name: stamp()[name] for name in ("mujoco", "robosuite")}
-        )
-
-    def arrays(self) -> dict[str, tuple[tuple[int, ...], type]]:
-        """{file without .npy: (shape, type)}."""
-        one = (self.clips, self.frames)
-        return {
-            "frames": ((*one, self.size, self.size, 3), np.uint8),
-            "labels/gripper_pos_world": ((*one, 3), np.float32),
-            "labels/objects_pos_world": ((*one, self.num_objects, 3), np.float32),
-            "labels/objects_pixel": ((*one, self.num_objects, 2), np.float32),
-            "labels/actions": ((*one, self.stride, NUM_ACTIONS), np.float32),
-        }
 
 
 def part(folder: Path, name: str) -> Path:
