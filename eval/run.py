@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from eval import results
+from eval.playing.identity import identity
 from eval.playing.player import Player, Row
-from eval.playing.prepare import identity, prepare
+from eval.playing.prepare import prepare
 from eval.playing.progress import Progress, duration
 from eval.playing.settings import Settings
 from eval.playing.workers import play_all

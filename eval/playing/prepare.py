@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.goals.drawable import drawable
-from eval.goals.goal_pictures import FILMED, digest_of
 from eval.playing.faults import OF_CAMERAS
 from eval.playing.faults import told as told_fault
+from eval.playing.fit import check_condition, check_fit, check_starts
+from eval.playing.identity import default_out
 from eval.playing.player import TRAINING_START, Player
 from eval.playing.settings import Settings
-from policy.ablation import check_without
 from policy.fallback import check_fallback
 from policy.fusion import told as told_fusion
-from policy.late import check_pace
-from policy.memory import check_memory
 from policy.training.inverse_files import INVERSE, taught_by
 from whatwhere.errors import BadInput, about, choose
-from whatwhere.files import path_name
-from whatwhere.versions import check_simulator, stamp
+from whatwhere.versions import check_simulator
 
 if TYPE_CHECKING:
     from policy.storage.stored import Stored
@@ -59,21 +54,15 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     config = stored.policy
     training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
-    _check_fit(settings, name, stored, config)
+    check_fit(settings, name, stored)
     training |= {"task_version": tasks[settings.task]} if (tasks := training.get("tasks")) else {}
-    version = training.get("task_version")
-    if settings.version is not None and version not in (None, str(settings.version)) and "version" not in allow:
-        raise BadInput(
-            f"version={settings.version}: {name} was trained on version {version} of {settings.task}; leave it out, or add allow=[version] to try it on another"
-        )
+    version, rendering = training.get("task_version"), training.get("rendering", "fast")
+    check_condition(settings, name, version, rendering)
     origin = _origin(name, training)
-    rendering = training.get("rendering", "fast")
-    if settings.rendering not in (None, rendering) and "rendering" not in allow:
-        raise BadInput(f"rendering={settings.rendering}: {name} was trained on rendering={rendering}; leave it out, or add allow=[rendering] to mix them")
     hashes: frozenset[str] = frozenset()
     if TRAINING_START not in allow:
         hashes = frozenset(training.get("start_hashes", ()))
-        _check_starts(settings, name, training)
+        check_starts(settings, name, training)
     common |= _late(settings, name, config) | _failing(settings, name, config)
     return Player(
         **common,
@@ -193,76 +182,3 @@ def _streams(training: Mapping[str, Any]) -> str | None:
     if name in (None, "none"):
         return None
     return ("random" if name.startswith("random") else name[:8]) + (" unfrozen" if training.get("unfreeze") else "")
-
-
-def _check_fit(settings: Settings, name: str, stored: Stored, config: Any) -> None:
-    """Raises BadInput where what was asked for and what the checkpoint was made for differ."""
-    made_for = list((stored.config.get("training") or {}).get("tasks") or [stored.config["task"]])
-    if (settings.goal is None) is (config.change == "future"):
-        raise BadInput(f"checkpoint={name}: {_wrong_goal(settings)}")
-    if settings.goal is None and settings.task not in made_for:  # a change is a change in every task
-        raise BadInput(f"checkpoint={name}: made for task={' or '.join(made_for)}, not task={settings.task}")
-    if settings.encoder not in (None, config.encoder):
-        raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
-    if settings.execute is not None and settings.execute > config.chunk:
-        raise BadInput(f"execute={settings.execute}: must be 1 to {config.chunk}, the chunk that {name} predicts")
-    check_without(config.streams_used, settings.without, name)
-    check_pace(config.history, config.latency, settings.execute or config.execute)
-    check_memory(config.memory, config.frame_gap, settings.execute or config.execute)
-    if settings.size not in (None, config.size):
-        raise BadInput(f"size={settings.size}: {name} was trained on pictures of {config.size} × {config.size}; leave it out")
-
-
-def _wrong_goal(settings: Settings) -> str:
-    if settings.goal is None:
-        return "an inverse model, which cannot act by itself; add goal=picture, or train a planner over it (docs/planner.md)"
-    return f"a policy that knows what it wants, which goal={settings.goal} is not for; give an inverse model (docs/planner.md)"
-
-
-def _check_starts(settings: Settings, name: str, training: Mapping[str, Any]) -> None:
-    """Raises BadInput if the evaluation would hold a start of the demonstrations, by seed and episode. (By hash the workers look at every start.)"""
-    episodes = range(settings.first, settings.first + settings.episodes)
-    shared = sorted(episode for seed, episode in training.get("demo_starts", ()) if seed == settings.seed and episode in episodes)
-    if shared:
-        raise BadInput(
-            f"seed={settings.seed}: {name} was trained on demonstrations of this seed, episode {shared[0]} of it is among them; choose another seed= "
-            f"(reported figures: 200000 and up), or allow=[{TRAINING_START}]"
-        )
-
-
-def default_out(settings: Settings, player: Player) -> str:
-    """outputs/eval/<made of the settings>: the same command comes back to the same folder, another one goes elsewhere."""
-    from envs.catalogue import told_version
-
-    parts = [path_name(player.task), player.encoder or path_name(player.expert or player.policy)]
-    parts += [player.sha256[:8]] if player.sha256 is not None else []
-    parts += [f"seed{player.seed}", f"n{settings.episodes}"]
-    parts += [f"from{settings.first}"] if settings.first else []
-    parts += [f"execute{settings.execute}"] if settings.execute is not None else []
-    parts += [player.perturbation] if player.perturbation is not None else []
-    parts += [told] if (told := told_version(player.version, player.split)) else []
-    parts += [f"{key.replace('_', '')}{value}" for key in ("latency", "action_latency") if (value := getattr(settings, key)) is not None]
-    parts += [f"said-{player.said}"] if player.said is not None else []
-    parts += [f"goal-{path_name(player.goal)}"] if player.goal is not None else []
-    parts += [f"without-{player.without}"] if player.without is not None else []
-    parts += [path_name("_".join(map(str, (player.motion, *(f"{value:g}" for value in player.speed or ())))))] if player.motion is not None else []
-    parts += [path_name(told.replace(" ", "-")) for told in (player.fault, player.fallback) if told is not None]
-    parts += ["still"] if settings.motion == "still" else []
-    parts += [player.rendering] if player.rendering != "fast" else []
-    parts += [f"size{settings.size}"] if settings.size is not None else []
-    parts += [path_name(player.exported or player.inference)] if settings.inference != "auto" else []
-    parts += [re.sub(r"\W", "", settings.device)] if settings.device != "auto" else []
-    return str(Path("outputs/eval") / "_".join(parts))
-
-
-def identity(settings: Settings, player: Player) -> dict[str, Any]:
-    """What rows depend on: a folder holds rows of one identity. (Not on num_envs, and a video can be added.)"""
-    keys = ("task", "policy", "encoder", "sha256", "execute", "seed", "first", "rendering", "size")
-    where = ("expert", "perturbation", "motion", "speed", "latency", "action_latency", "without", "said", "origin", "goal", "fault", "fallback")
-    named = {name: getattr(player, name) for name in where if getattr(player, name) is not None}
-    named |= {"version": player.version, "split": player.split} if player.version else {}
-    named |= {"film": "by progress"} if player.goal == "video" else {}  # rows of earlier versions, of films that ran by the clock, are not added to
-    if player.goal not in (None, *FILMED):
-        named |= {"goal": digest_of(str(player.goal))}
-    named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
-    return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

@@ -12,7 +12,8 @@ import pytest
 import envs
 from envs.base import TaskEnv
 from envs.tasks.table import APART_M, STRANGERS
-from eval.playing.prepare import identity, prepare
+from eval.playing.identity import identity
+from eval.playing.prepare import prepare
 from eval.run import Settings
 from whatwhere.command import parse
 from whatwhere.errors import BadInput

@@ -16,8 +16,9 @@ from eval.goals.desire import Desire
 from eval.observers import picture
 from eval.observers.desire_inset import DesireInset
 from eval.observers.video import VideoObserver
+from eval.playing.identity import identity
 from eval.playing.policies import Learned, learned
-from eval.playing.prepare import identity, prepare
+from eval.playing.prepare import prepare
 from eval.playing.settings import Settings
 from eval.playing.towards import Towards
 from eval.rollout import rollout

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eval.playing.prepare import default_out, identity, prepare
+from eval.playing.identity import default_out, identity
+from eval.playing.prepare import prepare
 from eval.playing.towards import Towards
 from eval.run import Settings
 from policy.agent import Agent

@@ -11,6 +11,7 @@ import torch
 
 import envs
 from eval.playing import prepare
+from eval.playing.identity import identity as identity_of
 from eval.playing.player import Player
 from eval.reports import trainings
 from eval.reports.entries import collect
@@ -42,7 +43,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(checkpoint: Path, *words: str) -> tuple[Player, dict[str, Any]]:
     chosen = settings("task=pick_at_xy", f"checkpoint={checkpoint}", *words)
     player = prepare.prepare(chosen)
-    return player, prepare.identity(chosen, player)
+    return player, identity_of(chosen, player)
 
 
 def test_the_latency_of_the_training_is_that_of_the_evaluation(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +67,7 @@ def test_another_one_is_noted_and_stands_in_the_rows(checkpoint: Path, capsys: p
 def test_without_latency_nothing_new_is_said() -> None:
     player = prepare.prepare(settings("task=pick_at_xy", "policy=expert"))
     assert not {"latency", "action_latency", "trained_for", "history"} & set(player.row({"success": True}))
-    assert not {"latency", "action_latency"} & set(prepare.identity(settings("task=pick_at_xy", "policy=expert"), player))
+    assert not {"latency", "action_latency"} & set(identity_of(settings("task=pick_at_xy", "policy=expert"), player))
 
 
 @pytest.mark.parametrize("policy", ["expert", "zero", "random"])

@@ -8,7 +8,8 @@ import pytest
 
 from envs.demos.episodes import write_episode
 from envs.motion import Motion
-from eval.playing.prepare import identity, prepare
+from eval.playing.identity import identity
+from eval.playing.prepare import prepare
 from eval.playing.settings import Settings
 from eval.reports.entries import moves
 from eval.results import load, summary

@@ -9,6 +9,7 @@ import pytest
 
 from eval import run
 from eval.playing import prepare
+from eval.playing.identity import identity as identity_of
 from eval.results import load, load_rows
 from eval.run import Settings
 from policy.storage.stored import find, versioned
@@ -25,7 +26,7 @@ def settings(*words: str) -> Settings:
 def test_a_checkpoint_plays_the_version_that_it_was_trained_on() -> None:
     player = prepare.prepare(settings("encoder=cnn_keypoints"))
     assert (player.version, player.split) == (0, None)
-    assert not {"version", "split"} & set(prepare.identity(settings(), player))
+    assert not {"version", "split"} & set(identity_of(settings(), player))
     with pytest.raises(BadInput, match=r"version=1: .* was trained on version 0 of navigate_to; leave it out, or add allow=\[version\]"):
         prepare.prepare(settings(f"checkpoint={CHECKPOINT}", "version=1"))
     with pytest.raises(BadInput, match="split=train: version 0 of a task has one instruction"):
@@ -44,7 +45,7 @@ def test_each_version_and_split_has_a_folder_and_an_identity_of_its_own() -> Non
     words: list[list[str]] = [[], ["version=1"], ["version=1", "split=unseen_pairs"], ["version=1", "split=unseen_words"]]
     players = [prepare.prepare(settings("policy=expert", *more)) for more in words]
     assert len({player.out for player in players}) == 4
-    identities: list[dict[str, Any]] = [prepare.identity(settings("policy=expert"), player) for player in players]
+    identities: list[dict[str, Any]] = [identity_of(settings("policy=expert"), player) for player in players]
     assert [identity.get("split") for identity in identities] == [None, "train", "unseen_pairs", "unseen_words"]
     same = prepare.prepare(settings("policy=expert", "version=1", "split=train"))
     assert same == players[1]

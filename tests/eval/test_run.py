@@ -16,6 +16,7 @@ import pytest
 
 from eval import run
 from eval.playing import prepare
+from eval.playing.identity import identity as identity_of
 from eval.playing.progress import Progress, duration
 from eval.results import add_row, load_rows, summary
 from eval.run import Settings
@@ -117,7 +118,7 @@ def test_how_many_actions_are_executed_is_part_of_an_evaluation(checkpoint):
     first, second = prepare.prepare(plain), prepare.prepare(other)
     assert (first.execute, second.execute) == (1, 4)
     assert first.out != second.out
-    assert prepare.identity(plain, first) != prepare.identity(other, second)
+    assert identity_of(plain, first) != identity_of(other, second)
     assert run.about(other, second)["execute"] == 4
 
 
@@ -126,7 +127,7 @@ def test_how_answers_are_computed_is_part_of_an_evaluation(checkpoint):
     auto, plain = (settings("task=pick_at_xy", f"checkpoint={checkpoint}", *more) for more in ([], ["inference=plain"]))
     first, second = prepare.prepare(auto), prepare.prepare(plain)
     assert (first.inference, second.inference) == ("auto", "plain") and second.out == f"{first.out}_plain"
-    assert "inference" not in prepare.identity(auto, first) and prepare.identity(plain, second)["inference"] == "plain"
+    assert "inference" not in identity_of(auto, first) and identity_of(plain, second)["inference"] == "plain"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_an_exported_file_must_be_of_the_checkpoint(checkpoint, tmp_path):
             with pytest.raises(BadInput, match=message):
                 prepare.prepare(settings(*words))
     player = prepare.prepare(settings(*words))
-    assert player.exported == f"onnx {listed['sha256'][:16]}" and prepare.identity(settings(*words), player)["inference"] == player.exported
+    assert player.exported == f"onnx {listed['sha256'][:16]}" and identity_of(settings(*words), player)["inference"] == player.exported
     (tmp_path / "a.onnx").write_bytes(b"ONNX")
     with pytest.raises(BadInput, match=r"a\.onnx: sha256 .* damaged or replaced"):
         prepare.prepare(settings(*words))

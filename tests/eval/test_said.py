@@ -11,7 +11,8 @@ import torch
 import envs
 from envs.language.heard import heard
 from envs.language.things import Thing
-from eval.playing.prepare import identity, prepare
+from eval.playing.identity import identity
+from eval.playing.prepare import prepare
 from eval.playing.said import Said, another, told_of
 from eval.run import Settings
 from policy.model import build

@@ -15,6 +15,7 @@ from eval.observers import picture
 from eval.observers.influence import draw_influence
 from eval.observers.video import VideoObserver
 from eval.playing import policies, prepare
+from eval.playing.identity import identity as identity_of
 from eval.reports.entries import collect
 from eval.reports.evaluations import make_table
 from eval.rollout import rollout
@@ -48,7 +49,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(checkpoint: Path, *words: str) -> tuple[Any, dict[str, Any]]:
     chosen = settings("task=pick_at_xy", f"checkpoint={checkpoint}", *words)
     player = prepare.prepare(chosen)
-    return player, prepare.identity(chosen, player)
+    return player, identity_of(chosen, player)
 
 
 def test_what_is_taken_away_stands_in_rows_settings_and_the_folder(checkpoint: Path) -> None:
