@@ -45,5 +45,5 @@ def _shipped(option: str) -> Path:
     """The small VAE beside the shipped streams."""
     folder = default_streams() / BESIDE
     if not (folder / CONFIG).is_file():
-        raise BadInput(f"{option}: none shipped; make one with python -m policy.autoencoder, and give {option}=FOLDER")
+        raise BadInput(f"{option}: none shipped; make one with python -m policy.autoencoder, and name its folder")
     return folder
