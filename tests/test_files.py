@@ -28,6 +28,23 @@ def test_atomic_replaces_at_the_end_only(tmp_path: Path) -> None:
     assert path.read_text() == "new"
 
 
+@pytest.mark.parametrize("mask", [0o022, 0o002, 0o077])
+def test_who_may_read_what_was_written_is_what_the_umask_says(mask: int, tmp_path: Path) -> None:
+    """Whatever the library that wrote it chose: safetensors lets nobody else read."""
+    before = os.umask(mask)
+    try:
+        with atomic(tmp_path / "weights") as path:
+            path.touch(0o600)
+        with atomic(tmp_path / "folder", folder=True) as path:
+            (path / "weights").touch(0o600)
+            (path / "script").touch(0o700)
+            (path / "link").symlink_to(tmp_path / "weights")
+    finally:
+        os.umask(before)
+    assert {(tmp_path / name).stat().st_mode & 0o777 for name in ("weights", "folder/weights")} == {0o666 & ~mask}
+    assert (tmp_path / "folder" / "script").stat().st_mode & 0o777 == 0o700 | (0o666 & ~mask)
+
+
 @pytest.mark.parametrize("has_links", [True, False])
 def test_atomic_keeps_what_another_process_made_meanwhile(has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader's file is not taken from under it; on a file system without links the later one replaces it."""

@@ -68,12 +68,24 @@ def draft(path: Path) -> Path:
 
 
 def put(temporary: Path, path: Path, keep: bool = False) -> None:
-    """Syncs what is whole, a file or a folder of files, and gives it its name; with `keep` unless a file has that name."""
-    for inside in temporary.rglob("*") if temporary.is_dir() else ():
+    """Syncs what is whole, a file or a folder of files, and gives it its name; with `keep` unless a file has that name.
+
+    Who may read it is what the umask says: some libraries write files that nobody else in a lab could read.
+    """
+    allowed = 0o666 & ~_umask()
+    for inside in [*(temporary.rglob("*") if temporary.is_dir() else ()), temporary]:
+        if inside.is_file() and not inside.is_symlink() and inside.stat().st_mode & allowed != allowed:
+            with contextlib.suppress(OSError):  # a file system that knows no such rights
+                inside.chmod(inside.stat().st_mode | allowed)
         sync_path(inside)
-    sync_path(temporary)
     (settle if keep else replace)(temporary, path)
     sync_path(path.parent)
+
+
+def _umask() -> int:
+    """Read without setting it, which another thread would notice."""
+    told = re.search(r"^Umask:\s*([0-7]+)$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    return int(told[1], 8) if told else 0o077
 
 
 def remove(path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from policy.channels import picture_tensor
 from policy.diffusion.settings import GROUPS
-from policy.diffusion.vae import Autoencoder
+from policy.diffusion.vae import Autoencoder, load_autoencoder, save_autoencoder
+from policy.diffusion.vae_folder import BESIDE, find_vae
 from policy.pretrain.batches import Batches
 from policy.pretrain.clips import Clips, Plan
 from policy.pretrain.curves import Curves, pictures
@@ -24,6 +25,7 @@ from policy.training.resume import load_state, save_state
 from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed
+from whatwhere.files import sha256
 from whatwhere.owned import claim, owned
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from policy.diffusion.settings import Settings
 
+BEGUN = ("init", "decoder_only")
 PLACES = ("out", "cache", "device", "num_threads", "loaders", "save_every", "strict")  # no influence on what is learnt
 STATE, REPORT_EVERY, LOOK_EVERY = "state.safetensors", 20, 200
 LOOKED = 64  # held-out pictures
@@ -48,15 +51,29 @@ def autoencode(settings: Settings) -> Path:
         clips = Clips(footage, size, (settings.crop[0], settings.crop[1]), settings.holdout)
         if clips.size % 2 ** (len(settings.widths) - 1):
             raise BadInput(f"size={clips.size}: must be a multiple of {2 ** (len(settings.widths) - 1)}, by which {len(settings.widths)} widths divide it")
-        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in PLACES}
-        claim(out, {"kind": "autoencoder"} | learnt | {"footage": digest(footage)})
+        learnt = {key: value for key, value in dataclasses.asdict(settings).items() if key not in (*PLACES, *BEGUN)}
+        claim(out, {"kind": "autoencoder"} | learnt | _begun(settings) | {"footage": digest(footage)})
         torch.manual_seed(settings.seed)
-        model = small_vae(settings.channels, settings.widths, clips.size).to(device)  # type: ignore[arg-type]
+        begun = None if settings.init is None else load_autoencoder(settings.init, "init").model
+        model = (begun or small_vae(settings.channels, settings.widths, clips.size)).to(device)  # type: ignore[arg-type]
         _train(settings, clips, model, device)
-        model.register_to_config(scaling_factor=round(1 / _spread(model, clips, settings, device), 4))
-        model.half().save_pretrained(out / "vae", safe_serialization=True)
-        print(out / "vae")
-        return out / "vae"
+        if not settings.decoder_only:
+            model.register_to_config(scaling_factor=round(1 / _spread(model, clips, settings, device), 4), shift_factor=None)
+        print(folder := save_autoencoder(model.half(), out / BESIDE))
+        return folder
+
+
+def _begun(settings: Settings) -> dict[str, Any]:
+    """What settings.json says of where a run begins: nothing of one that begins anew, as earlier versions did."""
+    return {} if settings.init is None else {"init": sha256(find_vae(settings.init, "init")[1]), "decoder_only": settings.decoder_only}
+
+
+def _learns(model: AutoencoderKL, decoder_only: bool) -> None:
+    model.requires_grad_(True).train()
+    if decoder_only:
+        for part in (model.encoder, model.quant_conv):
+            if part is not None:
+                part.requires_grad_(False)
 
 
 def small_vae(channels: int, widths: tuple[int, ...], size: int) -> AutoencoderKL:
@@ -91,7 +108,10 @@ def vae_loss(model: nn.Module, shown: Float[Tensor, "b 3 h w"], kl: float, gener
 
 def _train(settings: Settings, clips: Clips, model: AutoencoderKL, device: torch.device) -> None:
     out = Path(settings.out)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.95))
+    _learns(model, settings.decoder_only)
+    optimizer = torch.optim.AdamW(
+        [weight for weight in model.parameters() if weight.requires_grad], lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.95)
+    )
     begin, _ = load_state(out / STATE, {"model": model}, optimizer)
     curves = Curves(out, begin, settings.steps, settings.batch)
     batches = Batches(clips.read, lambda step: _plan(settings, clips, step), range(begin, settings.steps), settings.loaders)
@@ -114,7 +134,7 @@ def _train(settings: Settings, clips: Clips, model: AutoencoderKL, device: torch
         if len(clips.held_out) and (done % LOOK_EVERY == 0 or last):
             seen = _held_out(settings, clips, device)
             again = Autoencoder(model).decode(Autoencoder(model).encode(seen))
-            model.requires_grad_(True).train()
+            _learns(model, settings.decoder_only)
             curves.looked(done, "held_out", {"reconstruction_db": psnr(again, seen)})
             pictures(out / "pictures_held_out.png", seen, seen, again)
         if done % settings.save_every == 0 or last:

@@ -29,6 +29,7 @@ class Denoiser(nn.Module):
     and, with `patches`, the fused patches are the context of its cross-attention.
 
     channels: of a latent; dim: of a token; widths: of the U-Net at the latent's own size, at half of it, …
+    Of three widths or more, the first is without attention, which would cost most there.
     What is diffused is the difference, because most of a picture stays as it is: there the difference is zero, and nothing has to be learnt anew.
     """
 
@@ -37,12 +38,13 @@ class Denoiser(nn.Module):
 
         super().__init__()
         self.channels, self.patches = channels, patches
+        plain = int(len(widths) > 2)
         self.unet = UNet2DConditionModel(
             in_channels=2 * channels + WHERE,
             out_channels=channels,
             block_out_channels=tuple(widths),  # type: ignore[arg-type]
-            down_block_types=("CrossAttnDownBlock2D",) * len(widths),  # type: ignore[arg-type]
-            up_block_types=("CrossAttnUpBlock2D",) * len(widths),  # type: ignore[arg-type]
+            down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",) * (len(widths) - plain),  # type: ignore[arg-type]
+            up_block_types=("CrossAttnUpBlock2D",) * (len(widths) - plain) + ("UpBlock2D",) * plain,  # type: ignore[arg-type]
             layers_per_block=1,
             cross_attention_dim=dim,
             attention_head_dim=HEADS,  # the number of heads, in spite of its name

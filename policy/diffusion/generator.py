@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from policy.diffusion.denoiser import NOISE_STEPS, Denoiser
 from policy.diffusion.needs import need_diffusers
-from policy.diffusion.vae import Autoencoder, load_autoencoder
+from policy.diffusion.vae import Autoencoder, load_autoencoder, save_autoencoder
 from policy.shapes import Tokens
 from policy.storage.picture_tool import DIFFUSION, find_tool
 from policy.storage.tensorfile import CONFIG, MODEL
@@ -83,7 +83,7 @@ def save_generator(out: Path, autoencoder: Autoencoder, denoiser: Denoiser, widt
     """Writes `out/diffusion`: the denoiser in fp16, what it is made of, and the autoencoder beside it."""
     folder = out / "diffusion"
     data, _ = serialise(denoiser)
-    autoencoder.model.save_pretrained(folder / VAE, safe_serialization=True)
+    save_autoencoder(autoencoder.model, folder / VAE)
     with atomic(folder / MODEL) as path:
         path.write_bytes(data)
     sizes = {"size": size, "channels": denoiser.channels, "dim": dim, "widths": list(widths), "patches": denoiser.patches}

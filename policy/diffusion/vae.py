@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from policy.diffusion.vae_folder import CONFIG, KIND, find_vae
 from whatwhere.errors import BadInput, is_of_this_machine
+from whatwhere.files import put, scratch
 
 if TYPE_CHECKING:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -55,6 +56,15 @@ def load_autoencoder(folder: str | Path | None, option: str = "objective.vae") -
 
     config, weights = find_vae(folder, option)
     return Autoencoder(_filled(AutoencoderKL, config, weights, option))
+
+
+def save_autoencoder(model: AutoencoderKL, folder: Path) -> Path:
+    """As diffusers writes it, but its two files atomically, the weights first."""
+    with scratch(folder) as written:
+        model.save_pretrained(written, safe_serialization=True)
+        for path in sorted(written.iterdir(), reverse=True):
+            put(path, folder / path.name)
+    return folder
 
 
 def _filled(kind: type[AutoencoderKL], config: dict[str, object], weights: Path, option: str) -> AutoencoderKL:

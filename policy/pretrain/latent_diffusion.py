@@ -6,7 +6,9 @@ option, the fused patches are its context, the latent of frame t stands beside i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -38,7 +40,7 @@ class LatentDiffusion(Objective):
         fused_patches: bool = False,
         hidden_patches: float = 0.75,
         without_change: float = 0.1,
-        widths: tuple[int, ...] = (64, 96),
+        widths: tuple[int, ...] = (32, 64, 96),
         ema: float = 0.999,
     ) -> None:
         super().__init__()
@@ -48,7 +50,7 @@ class LatentDiffusion(Objective):
         self.fusion = PixelwiseFusion(streams.dim, streams.grid, "linear", "linear", "separate")
         self.mask = nn.Parameter(torch.zeros(streams.dim))
         self.denoiser = Denoiser(self.autoencoder.channels, streams.dim, self.widths, fused_patches)
-        self.average = AveragedModel(self.denoiser, multi_avg_fn=get_ema_multi_avg_fn(ema)).requires_grad_(False)
+        self.average = AveragedModel(self.denoiser, multi_avg_fn=_growing(ema)).requires_grad_(False)
 
     def end(self, engine: Engine) -> None:
         """The average follows the weights."""
@@ -90,3 +92,12 @@ class LatentDiffusion(Objective):
         """`out/diffusion`: the averaged denoiser and the autoencoder."""
         average: Denoiser = self.average.module  # type: ignore[assignment]
         return save_generator(out, self.autoencoder, average, self.widths, self.streams.dim, self.streams.size, streams_sha256)
+
+
+def _growing(ema: float) -> Callable[[Any, Any, Any], None]:
+    """A running mean that is short at first, as in diffusers' `EMAModel`: else a third of it would still be the untrained weights after a thousand steps of 0.999."""
+
+    def average(averaged: Any, current: Any, count: Any) -> None:
+        get_ema_multi_avg_fn(min(ema, float((1 + count) / (10 + count))))(averaged, current, count)
+
+    return average

@@ -123,6 +123,20 @@ def test_gradient_reaches_streams_and_network_and_the_average_follows(data: Path
     assert not any(weights.requires_grad for part in objective.kept for weights in part.parameters())
 
 
+def test_the_average_is_short_at_first(data: Path) -> None:
+    """After a hundred steps hardly anything of the untrained weights is left in it; later it is as long as is asked for."""
+    objective = LatentDiffusion(TwoStreamEncoder(32, dim=64, depth=1, heads=2), str(data / "vae"), True, widths=(16, 16), ema=0.9)
+    mean: Any = objective.average.module.nothing
+    shares = []
+    with torch.no_grad():
+        for step in range(100):
+            objective.denoiser.nothing.fill_(float(step < 1))
+            before = mean.clone()
+            objective.end(loop.Engine("cpu"))
+            shares.append(float(mean[0] / before[0]) if step > 1 else None)
+    assert shares[2] == pytest.approx(3 / 12) and shares[50] == pytest.approx(51 / 60) and shares[99] == pytest.approx(0.9)
+
+
 def test_what_is_kept_generates_and_the_same_seed_gives_the_same_picture(trained: Path, streams: Path) -> None:
     generator, changes = FrameGenerator.from_pretrained(trained), ChangeEncoder.from_pretrained(streams)
     frame, later = (torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(i)) for i in range(2))

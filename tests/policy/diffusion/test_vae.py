@@ -17,6 +17,7 @@ from policy.diffusion.settings import Settings
 from policy.diffusion.vae import load_autoencoder
 from tests.policy.pretrain.small_play import moving_squares, tiny_vae
 from whatwhere.errors import BadInput
+from whatwhere.files import read_json
 from whatwhere.settings import parse
 
 TINY = {"steps": 6, "batch": 4, "channels": 4, "widths": "[8,16]", "save_every": 2, "holdout": 0.3, "device": "cpu", "precision": "fp32", "num_threads": 1}
@@ -151,6 +152,28 @@ def test_untrained_latents_have_little_noise() -> None:
     assert latent.std.max() < 0.05 < latent.mean.std()
 
 
+def test_a_decoder_alone_learns_on_and_latents_keep_their_meaning(data: Path, tmp_path: Path) -> None:
+    """Other pictures than it began with: whole ones instead of crops."""
+    begun = run(data, tmp_path / "begun", size=16, crop="[0.25,0.25]")
+    again = run(data, tmp_path / "again", init=begun.parent, decoder_only="true", seed=1)
+    old, new = load_autoencoder(begun), load_autoencoder(again)
+    pictures = torch.rand(2, 3, 32, 32)
+    assert torch.equal(old.encode(pictures), new.encode(pictures))
+    assert not torch.equal(old.decode(old.encode(pictures)), new.decode(old.encode(pictures)))
+    whole = load_autoencoder(run(data, tmp_path / "whole", init=begun, seed=1))
+    assert not torch.equal(old.encode(pictures), whole.encode(pictures)), "without decoder_only all of it learns"
+    assert {"init", "decoder_only"} <= set(read_json(tmp_path / "again" / "settings.json")) and "init" not in read_json(tmp_path / "begun" / "settings.json")
+
+
+def test_the_shipped_one_is_faithful_to_whole_pictures() -> None:
+    shown = torch.full((1, 3, 96, 96), 0.95)
+    shown[:, :, 30:46, 40:56] = torch.tensor([0.8, 0.1, 0.1])[:, None, None]
+    vae = load_autoencoder(None)
+    latent = vae.encode(shown)
+    assert latent.shape == (1, 8, 24, 24) and 0.5 < latent.std() < 2
+    assert autoencoding.psnr(vae.decode(latent), shown) > 28
+
+
 def test_a_training_that_stopped_goes_on_to_the_same_bits(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, loss, done = run(data, tmp_path / "whole"), autoencoding.vae_loss, []
 
@@ -183,6 +206,9 @@ def test_a_training_that_stopped_goes_on_to_the_same_bits(data: Path, tmp_path: 
         ({"data": "/nowhere"}, "data=/nowhere: no such folder"),
         ({"data": __file__}, "is a file; give the folder that it lies in"),
         ({"holdout": 1}, "holdout=1"),
+        ({"decoder_only": "true"}, "decoder_only=true: needs init="),
+        ({"init": "/nowhere"}, "init=/nowhere: no such folder"),
+        ({"init": "checkpoints/streams/3394c63da125f6ac/vae"}, r"has channels=8, but channels=4 is asked for; give channels=8"),
     ],
 )
 def test_settings_that_are_refused(data: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
