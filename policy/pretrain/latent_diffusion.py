@@ -95,7 +95,7 @@ class LatentDiffusion(Objective):
 
 
 def _growing(ema: float) -> Callable[[Any, Any, Any], None]:
-    """A running mean that is short at first, as in diffusers' `EMAModel`: else a third of it would still be the untrained weights after a thousand steps of 0.999."""
+    """A running mean that is short at first, as in diffusers' `EMAModel`: after a thousand steps of 0.999 a third of it would still be untrained weights."""
 
     def average(averaged: Any, current: Any, count: Any) -> None:
         get_ema_multi_avg_fn(min(ema, float((1 + count) / (10 + count))))(averaged, current, count)
