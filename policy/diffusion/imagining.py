@@ -27,7 +27,7 @@ from policy.training.device import choose_device, use_processor
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import write_json
-from whatwhere.owned import owned
+from whatwhere.owned import claim, owned
 
 BATCH, SHOWN = 16, 8
 UNET, DIFFUSION, BLIND, COPY, VAE = "U-Net decoder", "diffusion", "diffusion without change", "copy of frame t", "VAE of frame t+k"
@@ -44,6 +44,7 @@ def imagine(settings: Settings) -> dict[str, dict[str, float]]:
     decoder = None if settings.decoder is None else FrameDecoder.from_pretrained(settings.decoder, device=device)
     check_writable("out", settings.out)
     with owned(settings.out) as out:
+        claim(out, {"kind": "imagined pictures"})
         now, later = _pairs(settings, changes.size, device)
         ways = _pictures(settings, now, later, changes, diffusion, decoder)
         told = {name: figures(picture, later, now, changes.streams) for name, picture in ways.items()}

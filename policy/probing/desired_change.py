@@ -23,7 +23,7 @@ from policy.training.inverse_files import inverse_under
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput
 from whatwhere.files import write_json
-from whatwhere.owned import owned
+from whatwhere.owned import claim, owned
 
 BATCH = 64
 
@@ -35,6 +35,7 @@ def measure(settings: Settings) -> list[dict[str, Any]]:
     device, records = choose_device(settings.device), []
     check_writable("out", settings.out)
     with owned(settings.out) as out:
+        claim(out, {"kind": "desired changes"})
         for folder in settings.checkpoint:
             planner = load(folder, device)
             inverse = load(inverse_under(verify(folder), settings.inverse), device)

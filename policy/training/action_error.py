@@ -23,7 +23,7 @@ from policy.training.schedule import schedule
 from whatwhere.disk import check_writable
 from whatwhere.errors import BadInput, Failed
 from whatwhere.files import sha256, write_json
-from whatwhere.owned import owned
+from whatwhere.owned import claim, owned
 
 GROUPS = {"translation": slice(0, 3), "rotation": slice(3, 6), "gripper": slice(6, 7)}
 
@@ -35,6 +35,7 @@ def measure(settings: Settings) -> dict[str, dict[str, float]]:
     assert settings.streams is not None
     check_writable("out", out)
     with owned(out):
+        claim(out, {"kind": "action errors"})
         encoder = ChangeEncoder.from_pretrained(settings.streams, device)
         play = Play(settings.data)
         clips = Clips(play, encoder.size, holdout=settings.holdout)
