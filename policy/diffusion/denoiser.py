@@ -22,15 +22,18 @@ NOISE_STEPS = 1000
 SCHEDULE = {"num_train_timesteps": NOISE_STEPS, "beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012}  # Rombach et al. 2022
 HEADS, GROUPS = 4, 8
 WHERE = 6  # numbers that say where a place is
+PLACED = 16  # channels in which the fused patches stand beside the latent, each at its place
 
 
 class Denoiser(nn.Module):
     """Diffusers' conditional U-Net. It reads a noisy difference latent(t+k) − latent(t), latent(t) beside it, and where each cell lies; the change embedding
-    and, with `patches`, the fused patches are the context of its cross-attention.
+    and, with `patches`, the fused patches are the context of its cross-attention. The patches also stand beside its input, each at its place: finding by
+    attention where each belongs takes far longer to learn.
 
     channels: of a latent; dim: of a token; widths: of the U-Net at the latent's own size, at half of it, …
     Of three widths or more, the first is without attention, which would cost most there.
-    What is diffused is the difference, because most of a picture stays as it is: there the difference is zero, and nothing has to be learnt anew.
+    What is diffused is the difference, because most of a picture stays as it is: there the difference is zero, and nothing has to be learnt anew. For the same
+    reason it is small; it is divided by `spread`, the deviation of the differences of the first batch, so that noise of deviation 1 does not drown it.
     """
 
     def __init__(self, channels: int, dim: int, widths: tuple[int, ...], patches: bool) -> None:
@@ -40,7 +43,7 @@ class Denoiser(nn.Module):
         self.channels, self.patches = channels, patches
         plain = int(len(widths) > 2)
         self.unet = UNet2DConditionModel(
-            in_channels=2 * channels + WHERE,
+            in_channels=2 * channels + WHERE + PLACED * patches,
             out_channels=channels,
             block_out_channels=tuple(widths),  # type: ignore[arg-type]
             down_block_types=("DownBlock2D",) * plain + ("CrossAttnDownBlock2D",) * (len(widths) - plain),  # type: ignore[arg-type]
@@ -52,6 +55,9 @@ class Denoiser(nn.Module):
         )
         self.nothing = nn.Parameter(torch.zeros(dim))  # in place of the change, where it is not known
         self.place = nn.Linear(WHERE, dim) if patches else None
+        self.placed = nn.Linear(dim, PLACED) if patches else None
+        self.spread: Tensor
+        self.register_buffer("spread", torch.zeros(()))  # 0: not measured yet
 
     def context(self, change: Tokens, unknown: Bool[Tensor, " b"] | None = None) -> Float[Tensor, "b l d"]:
         """What cross-attention looks at; nothing of the change where `unknown`."""
@@ -68,13 +74,16 @@ class Denoiser(nn.Module):
         """The noise that it finds. `step`: of NOISE_STEPS, 0 the least noisy."""
         y, x = noisy.shape[-2:]
         where = rearrange(_where(cell_centres((y, x)).to(noisy)), "(y x) w -> w y x", y=y).expand(len(noisy), -1, -1, -1)
-        return self.unet(torch.cat([noisy, now, where], dim=1), step, encoder_hidden_states=context).sample.float()
+        beside = [] if self.placed is None else [_spaced(self.placed(context), y, x)]
+        return self.unet(torch.cat([noisy, now, where, *beside], dim=1), step, encoder_hidden_states=context).sample.float()
 
     def loss(self, now: Tensor, later: Tensor, context: Tensor, generator: torch.Generator) -> Float[Tensor, ""]:
         """Mean squared error of the noise (Ho et al. 2020), at a random noise step for each sample."""
+        if not self.spread:
+            self.spread.fill_((later - now).std().clamp_min(1e-3))
         step = torch.randint(0, NOISE_STEPS, (len(now),), generator=generator, device=now.device)
         noise = torch.randn(now.shape, generator=generator, device=now.device)
-        noisy = noising().add_noise(later - now, noise, step)  # type: ignore[arg-type]
+        noisy = noising().add_noise((later - now) / self.spread, noise, step)  # type: ignore[arg-type]
         return F.mse_loss(self(noisy, now, step, context), noise)
 
     @torch.no_grad()
@@ -85,7 +94,7 @@ class Denoiser(nn.Module):
         for step in scheduler.timesteps.tolist():
             noise = self(x, now, torch.full((len(now),), step, device=now.device), context)
             x = scheduler.step(noise, step, x, eta=0.0).prev_sample  # type: ignore[union-attr, arg-type]
-        return now + x
+        return now + x * self.spread
 
 
 @cache
@@ -101,6 +110,13 @@ def denoising(steps: int) -> DDIMScheduler:
     scheduler = DDIMScheduler(**SCHEDULE, clip_sample=False, set_alpha_to_one=True, timestep_spacing="trailing")  # trailing: begins where there is most noise
     scheduler.set_timesteps(steps)
     return scheduler
+
+
+def _spaced(tokens: Float[Tensor, "b l d"], y: int, x: int) -> Float[Tensor, "b d y x"]:
+    """All tokens but the first, each over its square of the y × x cells; the first everywhere if it is alone, as where no change is known."""
+    tokens = tokens if tokens.shape[1] == 1 else tokens[:, 1:]
+    side = math.isqrt(tokens.shape[1])
+    return F.interpolate(rearrange(tokens, "b (y x) d -> b d y x", y=side), size=(y, x), mode="nearest")
 
 
 def _where(positions: Float[Tensor, "*b n 2"]) -> Float[Tensor, "*b n w"]:

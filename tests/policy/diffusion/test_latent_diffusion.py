@@ -13,7 +13,7 @@ import torch
 
 from policy.change import ChangeEncoder
 from policy.diffusion import imagining
-from policy.diffusion.denoiser import NOISE_STEPS, Denoiser
+from policy.diffusion.denoiser import NOISE_STEPS, Denoiser, _spaced
 from policy.diffusion.generator import FrameGenerator
 from policy.diffusion.imagine_settings import Settings as Imagining
 from policy.pretrain import loop
@@ -78,7 +78,8 @@ def test_the_loss_is_the_one_reckoned_by_hand(patches: bool) -> None:
     drawn = torch.Generator().manual_seed(5)
     step = torch.randint(0, NOISE_STEPS, (3,), generator=drawn)
     noise, left = torch.randn(3, 4, 8, 8, generator=drawn), alphas()[step].view(3, 1, 1, 1)
-    noisy = left.sqrt() * (later - now) + (1 - left).sqrt() * noise
+    torch.testing.assert_close(denoiser.spread, (later - now).std())
+    noisy = left.sqrt() * (later - now) / (later - now).std() + (1 - left).sqrt() * noise
     torch.testing.assert_close(loss, (denoiser(noisy, now, step, context) - noise).square().mean())
 
 
@@ -87,13 +88,32 @@ def test_two_steps_of_generation_are_those_reckoned_by_hand() -> None:
     torch.manual_seed(0)
     denoiser, now = Denoiser(4, 64, (16, 16), False).eval(), torch.randn(2, 4, 8, 8)
     context, x = denoiser.context(change(2)), torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(9))
+    denoiser.spread.fill_(0.5)
     left = alphas()
     with torch.no_grad():
         for step, after in ((999, left[499]), (499, torch.tensor(1.0))):
             noise = denoiser(x, now, torch.full((2,), step), context)
             start = (x - (1 - left[step]).sqrt() * noise) / left[step].sqrt()
             x = after.sqrt() * start + (1 - after).sqrt() * noise
-    torch.testing.assert_close(denoiser.generate(now, context, 2, 9), now + x, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(denoiser.generate(now, context, 2, 9), now + 0.5 * x, rtol=1e-4, atol=1e-4)
+
+
+def test_patches_stand_where_they_are_seen() -> None:
+    """Each over its own cells of the latent; without a change the same everywhere, as in training."""
+    torch.manual_seed(0)
+    denoiser = Denoiser(4, 64, (16, 16), True).eval()
+    tokens = torch.arange(5.0).expand(2, 5).unsqueeze(-1)
+    assert _spaced(tokens, 4, 4)[1, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
+    now, x, step = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([500, 20])
+    seen = change(2)
+    torch.nn.init.normal_(denoiser.nothing)
+    unknown = denoiser.context(seen, torch.ones(2, dtype=torch.bool))
+    with torch.no_grad():
+        torch.testing.assert_close(denoiser(x, now, step, unknown), denoiser(x, now, step, denoiser.nothing.expand(2, 1, -1)), rtol=1e-4, atol=1e-5)
+        other = Tokens(seen.values.clone(), seen.positions)
+        other.values[:, 1] += 5  # the first patch: up and left
+        moved = (_spaced(denoiser.placed(denoiser.context(seen)), 8, 8) - _spaced(denoiser.placed(denoiser.context(other)), 8, 8)).abs().amax((0, 1))
+    assert (moved > 1e-6).nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
 def test_unknown_samples_have_a_context_that_knows_nothing_of_the_change() -> None:
