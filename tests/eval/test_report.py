@@ -7,6 +7,7 @@ import io
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -179,7 +180,7 @@ def test_a_panel_of_curves_joins_no_two_conditions(tmp_path, changed):
 
 @pytest.mark.parametrize("changed", [{"goal": "video"}, {"actions_from": "25 of stack_centered"}, {"history": "moved", "latency": 4}])
 def test_a_line_of_curves_joins_no_two_kinds_of_policy(tmp_path, changed):
-    late = {"latency": 4} if "latency" in changed else {}
+    late: dict[str, Any] = {"latency": 4} if "latency" in changed else {}
     for num_demos in (10, 25):
         fill(tmp_path / f"plain_{num_demos}", "pixelwise", 18, num_demos=num_demos, **late)
         fill(tmp_path / f"other_{num_demos}", "pixelwise", 2, num_demos=num_demos, **changed)

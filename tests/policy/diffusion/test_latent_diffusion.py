@@ -102,6 +102,7 @@ def test_patches_stand_where_they_are_seen() -> None:
     """Each over its own cells of the latent; without a change the same everywhere, as in training."""
     torch.manual_seed(0)
     denoiser = Denoiser(4, 64, (16, 16), True).eval()
+    assert denoiser.placed is not None
     tokens = torch.arange(5.0).expand(2, 5).unsqueeze(-1)
     assert _spaced(tokens, 4, 4)[1, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2], [3, 3, 4, 4], [3, 3, 4, 4]]
     now, x, step = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), torch.tensor([500, 20])
