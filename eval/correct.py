@@ -139,16 +139,11 @@ def plan_of(settings: Settings) -> Plan:
     """Who acts, and where what it does goes. Raises BadInput for a policy that cannot be corrected."""
     from eval.playing.prepare import prepare
     from eval.playing.settings import Settings as Run
-    from policy.storage.stored import verify
 
-    assert settings.checkpoint is not None
-    own = str(verify(settings.checkpoint).config["task"])
-    task = settings.task or own
-    if "+" in task:
-        raise BadInput(f"task: {settings.checkpoint} has several; give task=, one of {', '.join(task.split('+'))}")
-    words = {"task": task, "checkpoint": settings.checkpoint, "seed": settings.seed, "episodes": 1, "allow": "[training_start]", "video": 0}
-    words |= {} if settings.execute is None else {"execute": settings.execute}
-    player = prepare(parse("eval.conf", "run", Run, [f"{key}={value}" for key, value in words.items()]))
+    words = {"checkpoint": settings.checkpoint, "seed": settings.seed, "episodes": 1, "allow": "[training_start]", "video": 0}
+    words |= {name: value for name in ("task", "execute") if (value := getattr(settings, name)) is not None}
+    chosen = parse("eval.conf", "run", Run, [f"{key}={value}" for key, value in words.items()])
+    player, task = prepare(chosen), chosen.task_name
     if player.action_latency:
         raise BadInput(f"checkpoint={settings.checkpoint}: its actions are carried out late; that is not offered here")
     noise = f"-noise{settings.noise:g}" + (f"-longest{settings.longest}" if settings.longest is not None else "")

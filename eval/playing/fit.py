@@ -22,8 +22,8 @@ def check_fit(settings: Settings, name: str, stored: Stored) -> None:
     made_for = list((stored.config.get("training") or {}).get("tasks") or [stored.config["task"]])
     if (settings.goal is None) is (config.change == "future"):
         raise BadInput(f"checkpoint={name}: {_wrong_goal(settings)}")
-    if settings.goal is None and settings.task not in made_for:  # a change is a change in every task
-        raise BadInput(f"checkpoint={name}: made for task={' or '.join(made_for)}, not task={settings.task}")
+    if settings.goal is None and settings.task_name not in made_for:  # a change is a change in every task
+        raise BadInput(f"checkpoint={name}: made for task={' or '.join(made_for)}, not task={settings.task_name}")
     if settings.encoder not in (None, config.encoder):
         raise BadInput(f"checkpoint={name}: its encoder is {config.encoder}, not encoder={settings.encoder}")
     if settings.execute is not None and settings.execute > config.chunk:
@@ -45,9 +45,7 @@ def check_condition(settings: Settings, name: str, version: str | None, renderin
     """Raises BadInput for another version or rendering than the checkpoint was trained on, unless that is allowed."""
     allow = settings.allow or ()
     if settings.version is not None and version not in (None, str(settings.version)) and "version" not in allow:
-        raise BadInput(
-            f"version={settings.version}: {name} was trained on version {version} of {settings.task}; leave it out, or add allow=[version] to try it on another"
-        )
+        raise BadInput(f"version={settings.version}: {name} was trained on version {version} of {settings.task_name}; leave it out, or add allow=[version]")
     if settings.rendering not in (None, rendering) and "rendering" not in allow:
         raise BadInput(f"rendering={settings.rendering}: {name} was trained on rendering={rendering}; leave it out, or add allow=[rendering] to mix them")
 

@@ -30,7 +30,7 @@ UNKNOWN = "unknown"  # the version of demonstrations that were matched to no tas
 def prepare(settings: Settings) -> Player:
     """The evaluation that `settings` ask for. Raises BadInput for wrong versions, a checkpoint that is damaged or made for something else, a training start."""
     check_simulator()
-    common: dict[str, Any] = {"task": settings.task, "policy": settings.policy, "seed": settings.seed, "video": settings.video, "first": settings.first}
+    common: dict[str, Any] = {"task": settings.task_name, "policy": settings.policy, "seed": settings.seed, "video": settings.video, "first": settings.first}
     common |= {"trajectories": settings.trajectories, "expert": settings.expert, "perturbation": settings.perturbation, "influence": settings.influence}
     common |= {"action_latency": settings.action_latency or None}
     if settings.policy == "learned":
@@ -47,7 +47,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     from policy.choices import USUAL
     from policy.storage.stored import find, verify
 
-    name = settings.checkpoint or find(settings.task, settings.encoder, settings.version)
+    name = settings.checkpoint or find(settings.task_name, settings.encoder, settings.version)
     stored = verify(name)
     if settings.goal is not None and stored.policy.change == "past" and (own := stored.folder / INVERSE).is_dir():
         name, stored = f"{name}/{INVERSE}", verify(own)  # that under its planner, which the goal stands in for
@@ -55,7 +55,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     training: dict[str, Any] = dict(stored.config.get("training") or {})
     allow = settings.allow or ()
     check_fit(settings, name, stored)
-    training |= {"task_version": tasks[settings.task]} if (tasks := training.get("tasks")) else {}
+    training |= {"task_version": tasks[settings.task_name]} if (tasks := training.get("tasks")) else {}
     version, rendering = training.get("task_version"), training.get("rendering", "fast")
     check_condition(settings, name, version, rendering)
     origin = _origin(name, training)
@@ -95,7 +95,7 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
         frame_gap=config.frame_gap,
         cameras=config.cameras,
         origin=origin,
-        **_version(settings, training | {"task": settings.task}),
+        **_version(settings, training | {"task": settings.task_name}),
         **_motion(settings, name, training),
     )
 
@@ -111,7 +111,7 @@ def _version(settings: Settings, trained: Mapping[str, Any]) -> dict[str, Any]:
     from envs.language.things import SPLITS
 
     version: int = recorded_version(trained).get("version", 0) if settings.version is None else settings.version
-    check_version(settings.task, version, settings.split)
+    check_version(settings.task_name, version, settings.split)
     return {"version": version, "split": (settings.split or SPLITS[0]) if version else None}
 
 
@@ -143,8 +143,8 @@ def _motion(settings: Settings, name: str | None, training: Mapping[str, Any]) -
     from envs.motion import motion_of, played, told
 
     with about(f"checkpoint={name}: training") if name else contextlib.nullcontext():
-        trained = motion_of(settings.task, training.get("motion"), training.get("speed"))
-    motion = played(settings.task, settings.motion, settings.speed, trained, settings.version or 0)
+        trained = motion_of(settings.task_name, training.get("motion"), training.get("speed"))
+    motion = played(settings.task_name, settings.motion, settings.speed, trained, settings.version or 0)
     facts: dict[str, Any] = {} if motion is None else {"motion": motion.kind, "speed": motion.speed}
     if name is None or motion == trained:
         return facts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Annotated
 
 from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Split, Task, Version
@@ -21,7 +22,7 @@ ALLOWED = ("rendering", "version", TRAINING_START)
 class Settings:
     """What `eval/conf/run.yaml` describes. Raises BadInput for values that cannot be."""
 
-    task: Task
+    task: Task | None
     encoder: Encoder | None
     checkpoint: InputPath | None
     policy: Annotated[str, OneOf(POLICIES)]
@@ -60,14 +61,16 @@ class Settings:
     fault_camera: Annotated[str, Text("a camera's name", 200)] | None = None
 
     def __post_init__(self) -> None:
+        if self.task is None and (self.checkpoint is None or self.policy != "learned"):
+            raise BadInput("task: missing; give task=pick_at_xy (or another one of docs/tasks.md) or checkpoint=NAME")
         if self.policy == "expert":
             from envs.experts import check_expert
 
-            check_expert(self.task, self.expert)
+            check_expert(self.task_name, self.expert)
         if self.policy != "learned" or self.version is not None:
             from envs.catalogue import check_version
 
-            check_version(self.task, self.version or 0, self.split)
+            check_version(self.task_name, self.version or 0, self.split)
         if self.policy == "deaf":
             from envs.experts import check_deaf
 
@@ -106,6 +109,19 @@ class Settings:
         if self.inference.endswith(EXPORTED) and self.device not in ("auto", "cpu"):
             raise BadInput(f"device={self.device}: an exported file ({self.inference}) runs on the processor; leave device out")
 
+    @cached_property
+    def task_name(self) -> str:
+        """`task`, or the checkpoint's own. Raises BadInput if that has several."""
+        if self.task is not None:
+            return self.task
+        from policy.storage.stored import verify
+
+        config = verify(str(self.checkpoint)).config
+        tasks = list((config.get("training") or {}).get("tasks") or [config["task"]])
+        if len(tasks) > 1:
+            raise BadInput(f"task: missing; {self.checkpoint} knows {', '.join(tasks)}: give task= one of them")
+        return tasks[0]
+
     def _check_goal(self) -> None:
         from eval.goals.goal_pictures import FILMED, check_pictures
 
@@ -118,6 +134,6 @@ class Settings:
         if self.goal in FILMED:
             from envs.experts import check_expert
 
-            check_expert(self.task, self.expert)
+            check_expert(self.task_name, self.expert)
         else:
             check_pictures(str(self.goal))

@@ -48,17 +48,7 @@ class Settings:
         """The same choices as those of an evaluation of one episode, which are checked and prepared as any other's."""
         from eval.playing.settings import Settings as Evaluation
 
-        names = ("checkpoint", "version", "split", "policy", "seed", "first", "execute", "device", "inference")
+        names = ("task", "checkpoint", "version", "split", "policy", "seed", "first", "execute", "device", "inference")
         none = {"encoder": None, "num_envs": None, "out": ".", "rendering": None, "perturbation": None, "size": None, "allow": ["training_start"]}
         chosen: dict[str, Any] = {name: getattr(self, name) for name in names} | none
-        return Evaluation(task=self.task or self._task(), episodes=1, video=0, trajectories=False, timeout_s=120.0, **chosen)
-
-    def _task(self) -> str:
-        """The checkpoint's own. Raises BadInput if it has several."""
-        from policy.storage.stored import verify
-
-        config = verify(str(self.checkpoint)).config
-        tasks = list((config.get("training") or {}).get("tasks") or [config["task"]])
-        if len(tasks) > 1:
-            raise BadInput(f"task: missing; {self.checkpoint} knows {', '.join(tasks)}: give task= one of them")
-        return tasks[0]
+        return Evaluation(episodes=1, video=0, trajectories=False, timeout_s=120.0, **chosen)

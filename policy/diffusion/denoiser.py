@@ -81,6 +81,8 @@ class Denoiser(nn.Module):
         """Mean squared error of the noise (Ho et al. 2020), at a random noise step for each sample."""
         if not self.spread:
             self.spread.fill_((later - now).std().clamp_min(1e-3))
+            if torch.distributed.is_initialized():  # of several processes the first one's, from the first step on
+                torch.distributed.broadcast(self.spread, 0)
         step = torch.randint(0, NOISE_STEPS, (len(now),), generator=generator, device=now.device)
         noise = torch.randn(now.shape, generator=generator, device=now.device)
         noisy = noising().add_noise((later - now) / self.spread, noise, step)  # type: ignore[arg-type]

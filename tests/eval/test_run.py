@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,6 +112,16 @@ def test_a_checkpoint_says_what_is_evaluated(checkpoint):
     assert player.sha256 is not None
     assert player.out == f"outputs/eval/pick_at_xy_cnn_avg_{player.sha256[:8]}_seed200000_n100"
     assert not prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}", "allow=[training_start]", "seed=7")).trained_on
+
+
+def test_the_task_is_the_checkpoint_s_unless_it_knows_several(checkpoint, monkeypatch):
+    assert prepare.prepare(settings(f"checkpoint={checkpoint}")) == prepare.prepare(settings("task=pick_at_xy", f"checkpoint={checkpoint}"))
+    with pytest.raises(BadInput, match="task: missing"):
+        settings("policy=expert", f"checkpoint={checkpoint}")
+    several = SimpleNamespace(config={"task": "pick_at_xy+stack_centered", "training": {"tasks": {"pick_at_xy": "1", "stack_centered": "1"}}})
+    monkeypatch.setattr("policy.storage.stored.verify", lambda _: several)
+    with pytest.raises(BadInput, match=f"^task: missing; {checkpoint} knows pick_at_xy, stack_centered: give task= one of them$"):
+        prepare.prepare(settings(f"checkpoint={checkpoint}"))
 
 
 def test_how_many_actions_are_executed_is_part_of_an_evaluation(checkpoint):

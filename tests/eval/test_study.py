@@ -56,24 +56,24 @@ def test_every_study_is_whole(name: str) -> None:
 
 def test_planners_over_a_model_of_other_actions() -> None:
     """It is trained once, before them; goals are asked of an inverse model at evaluation."""
-    plan = settings("study=planned", "study.tasks=[pick_at_xy]", "out=here", "demos=there")
+    plan = settings("study=planned", "study.tasks=[pick_at_xy]", "study.inverses.play.task=[pick_at_xy,place_left_of]", "out=here", "demos=there")
     assert [shlex.join(words[1:]) for words in plan.collections()] == [
         "-m envs.demos.collect task=pick_at_xy n=25 seed=0 out=there/pick_at_xy",
-        "-m envs.demos.collect task=stack_centered n=50 seed=0 out=there/stack_centered",
-        "-m envs.demos.collect task=pick_at_xy source=play n=25 seed=0 out=there/pick_at_xy_play",
-        "-m envs.demos.collect task=place_left_of source=play n=25 seed=0 out=there/place_left_of_play",
+        "-m envs.demos.collect task=pick_at_xy source=play n=50 seed=0 out=there/pick_at_xy_play",
+        "-m envs.demos.collect task=place_left_of source=play n=50 seed=0 out=there/place_left_of_play",
     ]
-    inverse, of_play = [shlex.join(words[1:]) for words in plan.inverses()]
-    assert "'demos=[there/pick_at_xy_play,there/place_left_of_play]'" in of_play and "source=" not in of_play
-    assert inverse == (
-        "-m policy.finetune head=planned change=future 'task=[stack_centered]' num_demos=50 'demos=[there/stack_centered]' out=here/inverses/stack"
-    )
+    [of_play] = [shlex.join(words[1:]) for words in plan.inverses()]
+    assert "'demos=[there/pick_at_xy_play,there/place_left_of_play]'" in of_play and of_play.endswith("out=here/inverses/play") and "source=" not in of_play
     cells = {cell.method: cell for cell in plan.cells()}
-    assert {"inverse=here/inverses/stack", "actions=none"} < set(plan.train(cells["videos"])) and "actions=5" in plan.train(cells["videos_and_5"])
+    assert {"inverse=here/inverses/play", "actions=none"} < set(plan.train(cells["videos"])) and "actions=5" in plan.train(cells["videos_and_5"])
     assert not any(word.startswith(("inverse=", "goal=")) for word in plan.train(cells["planned"]))
     _, video, picture = plan.commands(cells["goals"])
     assert "goal=video" in video and "goal=picture" in picture and video[-1] != picture[-1]
     assert "change=future" in plan.train(cells["goals"]) and not any(word.startswith("goal=") for word in plan.train(cells["goals"]))
+    others = settings("study=planned", "study.inverses={play: {task: [stack_centered], num_demos: 50}}", "out=here", "demos=there")
+    assert [shlex.join(words[1:]) for words in others.inverses()] == [
+        "-m policy.finetune head=planned change=future 'task=[stack_centered]' num_demos=50 'demos=[there/stack_centered]' out=here/inverses/play"
+    ]
     with pytest.raises(BadInput, match=r"study\.inverses\.stack: needs task and num_demos"):
         settings("study=planned", "study.inverses={stack: {task: stack_centered}}")
     with pytest.raises(BadInput, match=r"study\.inverses: source='browser': needs play, or nothing"):
@@ -81,7 +81,7 @@ def test_planners_over_a_model_of_other_actions() -> None:
     with pytest.raises(BadInput, match=r"study\.inverses\.play: source=play: a hand plays with what lies on a table"):
         settings("study=planned", "study.inverses.play.task=[navigate_to]")
     with pytest.raises(BadInput, match="head=l1 has no planner"):
-        settings("study=planned", "study.inverses.stack.head=l1")
+        settings("study=planned", "study.inverses.play.head=l1")
 
 
 def test_the_commands_of_a_cell() -> None:

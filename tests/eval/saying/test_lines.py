@@ -107,4 +107,4 @@ def test_bad_options(words: list[str], message: str) -> None:
 def test_the_task_is_the_checkpoint_s_unless_it_knows_several(tmp_path: Path) -> None:
     from tests.eval.test_without import saved
 
-    assert settings(f"checkpoint={saved(tmp_path / 'one')}").evaluation.task == "pick_at_xy"
+    assert settings(f"checkpoint={saved(tmp_path / 'one')}").evaluation.task_name == "pick_at_xy"

@@ -117,6 +117,24 @@ def test_patches_stand_where_they_are_seen() -> None:
     assert (moved > 1e-6).nonzero().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
 
 
+def test_of_several_processes_the_first_ones_spread_counts_from_the_first_step_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    denoiser = Denoiser(4, 64, (16, 16), False).eval()
+    now, later, context = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8), denoiser.context(change(2))
+
+    def loss() -> float:
+        return denoiser.loss(now, later, context, torch.Generator().manual_seed(3)).item()
+
+    alone, own = loss(), denoiser.spread.item()
+    assert own == pytest.approx((later - now).std().item())
+    denoiser.spread.fill_(0.25)
+    first = loss()
+    denoiser.spread.zero_()
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: True)
+    monkeypatch.setattr("torch.distributed.broadcast", lambda value, src: value.fill_(0.25 if src == 0 else 9))
+    assert loss() == first != alone and denoiser.spread.item() == 0.25
+
+
 def test_unknown_samples_have_a_context_that_knows_nothing_of_the_change() -> None:
     torch.manual_seed(0)
     denoiser = Denoiser(4, 64, (16, 16), True)
