@@ -67,6 +67,10 @@ class Both(Objective):
         loss = predicted + self.dino_weight * distilled
         return loss, figures | others | {"loss": loss.item(), "loss_video": figures["loss"], "loss_dino": others["loss"]}, picture
 
+    def terms(self, whole: Tensor, local: Tensor, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+        weighted = {name: self.dino_weight * term for name, term in self.dino.terms(whole, local, generator).items()}
+        return self.video_prediction.terms(*self.pair(whole, local), generator) | weighted
+
     @torch.no_grad()
     def assess(
         self, whole: Float[Tensor, "b t 3 h w"], local: Float[Tensor, "b c t 3 l l"], generator: torch.Generator

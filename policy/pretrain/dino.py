@@ -125,6 +125,17 @@ class Dino(Objective):
         self, whole: Float[Tensor, "b t 3 h w"], local: Float[Tensor, "b c t 3 l l"], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, float], None]:
         """Loss and figures to log. Frames in [0, 1]."""
+        terms, figures = self._learn(whole, local, generator)
+        loss = torch.stack([*terms.values()]).sum()
+        return loss, {"loss": loss.item()} | figures, None
+
+    def terms(self, whole: Tensor, local: Tensor, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+        return self._learn(whole, local, generator)[0]
+
+    def _learn(
+        self, whole: Float[Tensor, "b t 3 h w"], local: Float[Tensor, "b c t 3 l l"], generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, float]]:
+        """Weighted terms of the loss, and figures without it."""
         b, t = len(whole), self.temperature
         now, later = _views(whole[:, :-1]), _views(whole[:, 1:])  # (v·b, 3, h, w): pairs of neighbours, all samples of the first before those of the next
         hidden = block_mask(len(now), self.student.streams.grid, self.masked, self.mask, generator)
@@ -136,15 +147,15 @@ class Dino(Objective):
         if local.shape[1]:
             said.append(self.student.cls(self.student(_crops(local[:, :, :-1]), _crops(local[:, :, 1:]))))
         with torch.autocast(whole.device.type, enabled=False):
-            loss = loss_cls = self.cls_teaching.views_loss(list(wanted.split(b)), list(torch.cat(said).split(b)), t)
+            loss_cls = self.cls_teaching.views_loss(list(wanted.split(b)), list(torch.cat(said).split(b)), t)
         teacher, spread = entropies(wanted / t)
-        figures = {"loss": 0.0, "loss_cls": loss_cls.item(), "entropy_teacher": teacher, "entropy_chosen": spread}
+        terms, figures = {"cls": loss_cls}, {"loss_cls": loss_cls.item(), "entropy_teacher": teacher, "entropy_chosen": spread}
         figures |= {"entropy_student": entropies(said[0] / self.student_temperature)[0], "kl": loss_cls.item() - teacher}
         self._choose("CLS", wanted / t)
         if self.patch_teaching is not None:
             loss_patches = self._patches(seen, guessed, hidden)
-            loss, figures["loss_patches"] = loss + self.patches * loss_patches, loss_patches.item()
-        return loss, figures | {"loss": loss.item()}, None
+            terms["patches"], figures["loss_patches"] = self.patches * loss_patches, loss_patches.item()
+        return terms, figures
 
     def _patches(self, seen: StreamTokens, guessed: StreamTokens, hidden: Tensor) -> Float[Tensor, ""]:
         """The loss of the hidden patches."""

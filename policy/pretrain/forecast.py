@@ -30,6 +30,9 @@ class Forecast(VideoPrediction):
         """Loss, figures to log, and the prediction. Frames in [0, 1]; P is taken from the newest frame that is seen (change=past)."""
         return self.learn(self.streams(m_channels(before, now), p_channels(now)), now, later, generator)
 
+    def terms(self, before: Tensor, now: Tensor, later: Tensor, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+        return self.learn_in_parts(self.streams(m_channels(before, now), p_channels(now)), now, later, generator)[0]
+
     @torch.no_grad()
     def assess(  # type: ignore[override]
         self, before: Float[Tensor, "b 3 h w"], now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator

@@ -7,7 +7,7 @@ import dataclasses
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from policy.pretrain.clips import Clips
 from policy.pretrain.curves import Curves, mean, pictures
 from policy.pretrain.engine import Engine
 from policy.pretrain.footage import DEFAULT_SIZE, Play, digest, open_footage
+from policy.pretrain.gradient_shares import gradient_share
 from policy.pretrain.objective import Objective
 from policy.pretrain.objective_settings import as_recorded
 from policy.pretrain.samples import Samples
@@ -180,13 +181,3 @@ def train_step(
     nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     return mean(engine.everyones(mean(every))), picture
-
-
-def gradient_share(streams: Any) -> float:
-    """P's share of the gradient that reached the two streams: norm over all its weights, beside M's. nan where none did."""
-
-    def norm(part: nn.Module) -> float:
-        return math.sqrt(sum(float(weights.grad.square().sum()) for weights in part.parameters() if weights.grad is not None))
-
-    p, m = norm(streams.encoder_p), norm(streams.encoder_m)
-    return p / (p + m) if p + m > 0 else math.nan

@@ -36,6 +36,10 @@ class Objective(nn.Module):
         """What is probed and, at the end, kept."""
         return self.streams, self.fusion
 
+    def terms(self, *given: Any) -> dict[str, Tensor]:
+        """The loss by its weighted parts, of what `forward` is given; each with its graph. One alone, unless an objective says more."""
+        return {"loss": self(*given)[0]}
+
     def pair(self, *pictures: Tensor) -> tuple[Tensor, Tensor]:
         """Frame t and a later one of its pictures, (b, 3, h, w)."""
         if self.crops is None:

@@ -94,6 +94,17 @@ class VideoPrediction(Objective):
         self, tokens: StreamTokens, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator
     ) -> tuple[Float[Tensor, ""], dict[str, float], Float[Tensor, "b 3 h w"]]:
         """As `forward`, of what the streams said."""
+        terms, figures, picture = self.learn_in_parts(tokens, now, later, generator)
+        loss = terms["pictures"] + terms["perceptual"] + terms["words"]
+        return loss, {"loss": loss.item()} | figures, picture
+
+    def terms(self, now: Tensor, later: Tensor, generator: torch.Generator) -> dict[str, Tensor]:  # type: ignore[override]
+        return self.learn_in_parts(self.streams(m_channels(now, later), p_channels(now)), now, later, generator)[0]
+
+    def learn_in_parts(
+        self, tokens: StreamTokens, now: Float[Tensor, "b 3 h w"], later: Float[Tensor, "b 3 h w"], generator: torch.Generator
+    ) -> tuple[dict[str, Tensor], dict[str, float], Float[Tensor, "b 3 h w"]]:
+        """Weighted terms of the loss, figures without it, and the prediction."""
         b, n = len(now), self.streams.num_patches
         draw = torch.rand(b, n + 2, generator=generator, device=now.device)
         unknown = draw[:, n] < self.unknown  # (b,)
@@ -103,18 +114,18 @@ class VideoPrediction(Objective):
         fused = self.fuse(tokens, hidden, unknown)
         picture = self.decode(fused, now, seen)
         words_p, words_fused = self._words_error(self.say_p(tokens.p_patches), now), self._words_error(self.say_fused(fused.placed), now, later)
-        loss = picture_loss(picture, later, now) + self.perceptual * self.distance(picture, later) + self.words * (words_p + words_fused)
+        distance, words = self.perceptual * self.distance(picture, later), self.words * (words_p + words_fused)
+        terms = {"pictures": picture_loss(picture, later, now), "perceptual": distance, "words": words}
         known, blind = ~unknown, torch.ones(b, dtype=torch.bool, device=now.device).index_fill(0, seen, False)
         with torch.no_grad():
             figures = {
-                "loss": loss.item(),
                 "prediction_db": moving_db(picture, later, now, known),
                 "blind_db": moving_db(picture, later, now, known & blind),
                 "copy_db": moving_db(now, later, now, known),
                 "words_p": words_p.item(),
                 "words_fused": words_fused.item(),
             }
-        return loss, figures, picture
+        return terms, figures, picture
 
     def fuse(self, tokens: StreamTokens, hidden: Bool[Tensor, "b n"], unknown: Bool[Tensor, " b"]) -> Tokens:
         """What is known without the `hidden` patches of M and, where `unknown`, without its CLS."""

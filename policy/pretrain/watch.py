@@ -13,6 +13,7 @@ from torch import Tensor
 from policy.channels import m_channels, p_channels
 from policy.pretrain.curves import Curves, mean, pictures
 from policy.pretrain.gates import gate_shares
+from policy.pretrain.gradient_shares import shares_of_terms
 from policy.probing.collapse import collapse
 
 if TYPE_CHECKING:
@@ -69,11 +70,11 @@ class Watch:
 
     @torch.no_grad()
     def _validate(self, objective: Objective, path: Path) -> tuple[dict[str, float], list[str]]:
-        """Mean figures (those of `objective.assess` too, if it has that), a picture of the first batch, and what collapsed in it."""
+        """Mean figures (those of `objective.assess` too, if it has that); of the first batch gates, gradients, a picture, and what collapsed in it."""
         from policy.training.device import autocast
 
         assert self.held_out is not None
-        every, wrong, gates = [], [], dict[str, float]()
+        every, wrong, once = [], [], dict[str, float]()
         with autocast(self.device, self.settings.precision):
             for number in range(self.settings.validate_batches):
                 given = self.held_out(number)
@@ -85,7 +86,8 @@ class Watch:
                 every.append(figures)
                 if number == 0:
                     now, later = objective.pair(*given)
-                    gates = gate_shares(*objective.kept, now, later)
+                    once = gate_shares(*objective.kept, now, later)
+                    once |= shares_of_terms(objective, *given, generator=torch.Generator(self.device).manual_seed(number))
                     if picture is not None:
                         pictures(path, now, later, picture)
                     streams, fusion = objective.kept
@@ -93,4 +95,4 @@ class Watch:
                     fused = fusion(tokens)
                     parts = {"P": tokens.p_patches, "fused": fused.placed} | ({"CLS": fused.pooled} if objective.teaches_cls and len(now) >= FEW else {})
                     wrong = [line for name, part in parts.items() if len(now) > 1 and (line := collapse(part, name)) is not None]
-        return mean(every) | gates, wrong
+        return mean(every) | once, wrong

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from policy.pretrain.colour_words import AROUND, HUES, LITTLE, PARTS, WORDS, colour_words
-from policy.pretrain.loop import gradient_share
+from policy.pretrain.gradient_shares import gradient_share
 from policy.pretrain.video_prediction import VideoPrediction
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput

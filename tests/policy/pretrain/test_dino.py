@@ -107,6 +107,18 @@ def test_the_centre_is_the_running_mean_and_moves_once_a_step_however_it_is_divi
     torch.testing.assert_close(*centres)
 
 
+@pytest.mark.parametrize("patches", [0.0, 0.7])
+def test_the_loss_is_the_sum_of_its_terms(patches: float) -> None:
+    model = small(patches=patches).eval()
+    torch.manual_seed(1)
+    given = torch.rand(2, 3, 3, 32, 32), torch.rand(2, 2, 3, 3, 16, 16)
+    terms = model.terms(*given, torch.Generator().manual_seed(0))
+    loss, figures, _ = model(*given, torch.Generator().manual_seed(0))
+    assert list(terms) == (["cls", "patches"] if patches else ["cls"])
+    assert figures["loss"] == pytest.approx(sum(term.item() for term in terms.values())) == loss.item()
+    assert figures["loss_cls"] == terms["cls"].item() and (not patches or figures["loss_patches"] == pytest.approx(terms["patches"].item() / patches))
+
+
 def test_sinkhorn_uses_all_prototypes_alike() -> None:
     teaching = Teaching(4, "sinkhorn", 0.9, 0.1)
     alike = torch.tensor([1.0, 0.2, 0.1, 0.0]) + 0.05 * torch.randn(64, 4, generator=torch.Generator().manual_seed(0))

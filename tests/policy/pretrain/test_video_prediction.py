@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from policy.pretrain.gradient_shares import gradient_share, shares_of_terms
 from policy.pretrain.perceptual import Perceptual
 from policy.pretrain.picture_decoder import PictureDecoder
 from policy.pretrain.video_prediction import VideoPrediction, moving_db
@@ -52,6 +53,28 @@ def test_it_learns_one_batch(streams, pair, blind):
     assert losses[-1] < 0.5 * losses[0]
     assert figures["prediction_db"] > figures["copy_db"]
     assert picture.shape == pair[0].shape
+
+
+def test_each_term_of_the_loss_has_its_share_of_the_gradient(streams, pair):
+    now, later = pair
+    model = VideoPrediction(streams, blind=1.0, words=0.5)
+    for layer in (model.decoder.leave, model.say_p, model.say_fused):
+        layer.weight.data.normal_(0, 0.1)  # at their start they say the same whatever they are told
+    terms = model.terms(now, later, generator())
+    assert torch.stack([*terms.values()]).sum().item() == model(*pair, generator())[0].item()
+    shares = shares_of_terms(model, *pair, generator=generator())
+    assert list(shares) == ["gradient_p_pictures", "gradient_p_perceptual", "gradient_p_words"]
+    for name in terms:
+        model.zero_grad()
+        model.terms(now, later, generator())[name].backward()
+        assert 0 < shares[f"gradient_p_{name}"] < 1
+        assert shares[f"gradient_p_{name}"] == pytest.approx(gradient_share(streams), rel=1e-4)
+    model.say_fused.weight.data.zero_()
+    assert shares_of_terms(model, *pair, generator=generator())["gradient_p_words"] == 1.0, "only P's tokens are asked for words"
+    model.perceptual = 0.0
+    assert list(shares_of_terms(model, *pair, generator=generator())) == ["gradient_p_pictures", "gradient_p_words"], "what has no weight trains nothing"
+    model.freeze()
+    assert shares_of_terms(model, *pair, generator=generator()) == {}
 
 
 def test_gradients_reach_both_streams(streams, pair):
