@@ -27,6 +27,7 @@ from policy.shares import left_out, shares
 from policy.storage import checkpoint
 from policy.training.device import choose_device
 from policy.transforms import Affine
+from policy.word_attention import WordAttention, on_grid
 from whatwhere.errors import BadInput, shown
 
 
@@ -228,6 +229,17 @@ class Agent:
         heat = self._last.attention[0].mean(dim=1)  # (c, n), n = grids · rows · columns
         heat = heat.reshape(len(heat), -1, rows, columns).sum(dim=1)
         return Look(self._last.keypoints[0].cpu().numpy(), heat.cpu().numpy())
+
+    def word_attention(self) -> WordAttention | None:
+        """Where words and patches attended at the last query. It costs a query. None before the first one, for joins in which they do not attend to each
+        other, for encoders that keep no space, and where an exported file answers."""
+        if self._last is None or self._is_exported or not self.policy.attends:
+            return None
+        with self.policy.attending() as told:
+            self._answer()
+        assert self._told is not None
+        encoder = self.policy.encoder
+        return on_grid(told, self.policy.language.labels(self._told[0]), encoder.grid, encoder.num_grids)
 
     def check(self, obs: Mapping[str, Any]) -> None:
         """Raises BadInput, in one line, unless the observation has the pictures, cameras and proprio this policy was trained on."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch.nn.functional as F
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -18,10 +20,23 @@ class Attention(nn.Module):
         self.ask, self.tell, self.leave = nn.Linear(dim, dim), nn.Linear(others_dim or dim, 2 * dim), nn.Linear(dim, dim)
 
     def forward(self, x: Float[Tensor, "b n d"], others: Float[Tensor, "b m o"], mask: Bool[Tensor, "b m"] | None = None) -> Float[Tensor, "b n d"]:
-        asked = rearrange(self.ask(x), "b n (heads d) -> b heads n d", heads=HEADS)
-        keys, values = rearrange(self.tell(others), "b m (two heads d) -> two b heads m d", two=2, heads=HEADS)
+        asked, keys, values = self._parts(x, others)
         seen = F.scaled_dot_product_attention(asked, keys, values, None if mask is None else mask[:, None, None])
         return self.leave(rearrange(seen, "b heads n d -> b n (heads d)"))
+
+    def weights(self, x: Float[Tensor, "b n d"], others: Float[Tensor, "b m o"], mask: Bool[Tensor, "b m"] | None = None) -> Float[Tensor, "b n m"]:
+        """How much each x attends to each of the others, mean over heads; a row sums to 1. `forward` computes none of it, so it costs only who asks."""
+        asked, keys, _ = self._parts(x, others)
+        scores = asked @ keys.transpose(-1, -2) / math.sqrt(asked.shape[-1])
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None, None], -math.inf)
+        return scores.softmax(-1).mean(1)
+
+    def _parts(self, x: Tensor, others: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values, (b, heads, n or m, d)."""
+        asked = rearrange(self.ask(x), "b n (heads d) -> b heads n d", heads=HEADS)
+        keys, values = rearrange(self.tell(others), "b m (two heads d) -> two b heads m d", two=2, heads=HEADS)
+        return asked, keys, values
 
 
 class Layer(nn.Module):
@@ -34,6 +49,11 @@ class Layer(nn.Module):
     def forward(self, x: Float[Tensor, "b n d"], mask: Bool[Tensor, "b n"] | None = None) -> Float[Tensor, "b n d"]:
         seen = self.norm(x)
         return self.feed(x + self.attention(seen, seen, mask))
+
+    def weights(self, x: Float[Tensor, "b n d"], mask: Bool[Tensor, "b n"] | None = None) -> Float[Tensor, "b n n"]:
+        """As of `Attention`."""
+        seen = self.norm(x)
+        return self.attention.weights(seen, seen, mask)
 
 
 class Feed(nn.Module):

@@ -27,11 +27,11 @@ from policy.heads import HEADS
 from policy.heads.decoder import Decoder, count
 from policy.heads.grid import WIDTH
 from policy.heads.reader import Reader
-from policy.joins import JOINS
+from policy.joins import ATTENDING, JOINS
 from policy.joins.join import Join, Sizes
 from policy.language import LANGUAGES
 from policy.memory.recurrent import Recurrent
-from policy.shapes import Channels, Prediction, Reading, StreamTokens, Tokens, Words
+from policy.shapes import Attended, Channels, Prediction, Reading, StreamTokens, Tokens, Words
 from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput, about
 from whatwhere.named import named
@@ -50,6 +50,7 @@ class Policy(nn.Module):
         self.reader = reader
         self.memory = Recurrent(reader.dim) if config.memory else None
         self.past: Tensor | None = None  # features of earlier moments (b, n, f), while it is asked (`remembering`)
+        self.attended_to: list[list[Attended]] | None = None  # what `attended` says of the last answer, while it is asked (`attending`)
         self.head = head
         if self.streams is not None and config.frozen_streams:
             self.streams.requires_grad_(False)
@@ -130,10 +131,21 @@ class Policy(nn.Module):
         finally:
             self.past = None
 
+    @contextlib.contextmanager
+    def attending(self) -> Iterator[list[list[Attended]]]:
+        """For so long each answer leaves what `attended` says of it in the list that is given."""
+        self.attended_to = []
+        try:
+            yield self.attended_to
+        finally:
+            self.attended_to = None
+
     def read(self, seen: StreamTokens | Channels, proprio: Tensor, task: Tensor | Words, moved: Tensor | None = None) -> Reading:
         """What was seen, (b, c, …) → the features that the head decodes."""
         words, joins = self.words(task), list[Any](self.joins)
         tokens = [join(camera, words) for join, camera in zip(joins, self.tokens(seen, moved), strict=True)]
+        if self.attended_to is not None:
+            self.attended_to[:] = self.attended(seen, words, moved)
         if not self.head.sees_own:
             return self.reader(tokens, proprio, words.pooled, joins, words)
         given = proprio, words.pooled
@@ -141,6 +153,19 @@ class Policy(nn.Module):
             given = torch.zeros_like(proprio), torch.zeros_like(words.pooled)
         reading = self.reader(tokens, *given, joins, words)
         return replace(reading, features=torch.cat([reading.features, proprio], dim=-1))
+
+    @property
+    def attends(self) -> bool:
+        """Whether words and patches attend to each other in its joins."""
+        return self.config.join in ATTENDING and self.encoder.num_grids > 0
+
+    def attended(self, seen: StreamTokens | Channels, task: Tensor | Words, moved: Tensor | None = None) -> list[list[Attended]]:
+        """For each camera, where words and tokens attend in what was seen, (b, c, …): see `policy.joins.join.Join.attended`."""
+        words, found = self.words(task), []
+        for join, reader, camera in zip(list[Any](self.joins), self.reader.cameras, self.tokens(seen, moved), strict=True):
+            looked = reader(join(camera, words), join, words)[2] if self.attends else None
+            found.append(join.attended(camera, words, looked))
+        return found
 
     def point(self, seen: StreamTokens | Channels, task: Tensor | Words, moved: Tensor | None = None) -> Float[Tensor, "b c f"]:
         """What joins that find things by themselves (join=similarity) find in what was seen, (b, c, …): all that the reader gets of it."""

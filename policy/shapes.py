@@ -90,6 +90,18 @@ class Words:
 
 
 @dataclass(frozen=True)
+class Attended:
+    """How much the words of an instruction and one camera's tokens attend to each other, at one place in a join (spec B11); means over heads.
+
+    A row sums to the share of the attention that goes to the other side: 1 where there is nothing else to attend to, less where both are one sequence.
+    Padding gets nothing, and its own rows are zero.
+    """
+
+    of_words: Float[Tensor, "b l t"]
+    of_tokens: Float[Tensor, "b t l"]
+
+
+@dataclass(frozen=True)
 class Reading:
     """What the reader found in the tokens of all cameras, and where. `keypoints` are x, y in [-1, 1]; both are None if no token has a place."""
 

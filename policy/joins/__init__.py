@@ -20,4 +20,5 @@ JOINS: dict[str, str] = {
     "experts": "policy.joins.experts:Experts",
     "multi_scale": "policy.joins.multi_scale:MultiScale",
 }
+ATTENDING = "points", "cross_attention", "averaged", "transformer", "hierarchical"  # in these, words and patches attend to each other
 UNNAMED_JOIN = "beside"  # of policies whose files name none

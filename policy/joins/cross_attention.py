@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from policy.attention import Attention, Feed
 from policy.joins.join import Join, Sizes
-from policy.shapes import Tokens, Words
+from policy.shapes import Attended, Tokens, Words
 
 
 class CrossAttention(Join):
@@ -21,6 +21,9 @@ class CrossAttention(Join):
     def forward(self, tokens: Tokens, words: Words) -> Tokens:
         seen, _ = self.both(tokens, words)
         return Tokens(tokens.values + self.leave(seen), tokens.positions)
+
+    def attended(self, tokens: Tokens, words: Words, looked: Float[Tensor, "b q n"] | None) -> list[Attended]:
+        return [self.both.attended(tokens, words)]
 
 
 class BothWays(nn.Module):
@@ -36,10 +39,22 @@ class BothWays(nn.Module):
         self.feed_words, self.feed_tokens = Feed(width), Feed(width)
 
     def forward(self, tokens: Tokens, words: Words) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b l w"]]:
-        seen, heard = in_places(self.see(tokens.values), self.place(tokens.positions)), self.hear(words.embeddings)  # (b, t, w), (b, l, w)
-        heard = self.feed_words(self.norm_words(heard + self.words_look(heard, seen)))
+        seen, heard = self._entered(tokens, words)
+        heard = self._told(seen, heard)
         seen = self.feed_tokens(self.norm_tokens(seen + self.tokens_look(seen, heard, words.mask)))
         return seen, heard
+
+    def attended(self, tokens: Tokens, words: Words) -> Attended:
+        seen, heard = self._entered(tokens, words)
+        of_words = self.words_look.weights(heard, seen) * words.mask[..., None]
+        return Attended(of_words, self.tokens_look.weights(seen, self._told(seen, heard), words.mask))
+
+    def _entered(self, tokens: Tokens, words: Words) -> tuple[Float[Tensor, "b t w"], Float[Tensor, "b l w"]]:
+        return in_places(self.see(tokens.values), self.place(tokens.positions)), self.hear(words.embeddings)
+
+    def _told(self, seen: Float[Tensor, "b t w"], heard: Float[Tensor, "b l w"]) -> Float[Tensor, "b l w"]:
+        """The words after their look at the tokens."""
+        return self.feed_words(self.norm_words(heard + self.words_look(heard, seen)))
 
 
 def in_places(seen: Float[Tensor, "b t w"], places: Float[Tensor, "*b n w"]) -> Float[Tensor, "b t w"]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from policy.attention import Layer
 from policy.joins.cross_attention import BothWays
 from policy.joins.early import Early
 from policy.joins.join import Join, Sizes
-from policy.joins.transformer import sequence
-from policy.shapes import Tokens, Words
+from policy.joins.transformer import between, sequence
+from policy.shapes import Attended, Tokens, Words
 
 
 class Hierarchical(Join):
@@ -23,3 +24,9 @@ class Hierarchical(Join):
         seen, said = self.middle(low, words)
         x, there = sequence(seen, said, words)
         return Tokens(low.values + self.leave(self.high(x, there)[:, : low.values.shape[1]]), tokens.positions)
+
+    def attended(self, tokens: Tokens, words: Words, looked: Float[Tensor, "b q n"] | None) -> list[Attended]:
+        """In the middle and above."""
+        low = self.low(tokens, words)
+        x, there = sequence(*self.middle(low, words), words)
+        return [self.middle.attended(low, words), between(self.high, x, there, words)]

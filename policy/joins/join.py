@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from policy.shapes import Tokens, Words
+from policy.shapes import Attended, Tokens, Words
 
 
 @dataclass(frozen=True)
@@ -61,3 +61,10 @@ class Join(nn.Module):
     def beside(self, found: Float[Tensor, "b f"], words: Words) -> Float[Tensor, "b g"]:
         """What was read of the camera, `extra` numbers longer."""
         return found
+
+    def attended(self, tokens: Tokens, words: Words, looked: Float[Tensor, "b q n"] | None) -> list[Attended]:
+        """Where words and tokens attend, for each place in the join at which they do, in their order; none but for joins of policy.joins.ATTENDING.
+
+        `looked`: where the reader then looked, if anywhere. It is computed anew from what `forward` was given, which computes none of it.
+        """
+        return []

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from policy.attention import Attention
 from policy.joins.join import Join, Sizes
-from policy.shapes import Words
+from policy.shapes import Attended, Tokens, Words
 
 
 class Points(Join):
@@ -33,3 +33,17 @@ class Points(Join):
         each = self.keypoints.expand(len(words.pooled), -1, -1)
         heard = self.listen(each, words.embeddings, words.mask) + self.whole(words.pooled)[:, None]
         return self.ask(each + self.heard(heard))
+
+    def attended(self, tokens: Tokens, words: Words, looked: Float[Tensor, "b q n"] | None) -> list[Attended]:
+        """By way of the keypoints: a word attends to the patches at which the keypoints look that listen to it, and a patch to the words to which those
+        keypoints listen that look at it, in proportion. Tokens without a place attend to nothing."""
+        if looked is None:
+            return []
+        each = self.keypoints.expand(len(words.pooled), -1, -1)
+        listened = self.listen.weights(each, words.embeddings, words.mask)  # (b, q, l)
+        both = listened.transpose(1, 2) @ looked  # (b, l, n)
+        least = torch.finfo(both.dtype).tiny
+        of_words = both / both.sum(-1, keepdim=True).clamp(min=least)
+        of_tokens = (both / both.sum(1, keepdim=True).clamp(min=least)).transpose(1, 2)
+        pooled = tokens.values.shape[1] - looked.shape[-1]
+        return [Attended(nn.functional.pad(of_words, (pooled, 0)), nn.functional.pad(of_tokens, (0, 0, pooled, 0)))]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from policy.attention import Layer
 from policy.joins.cross_attention import in_places
 from policy.joins.join import Join, Sizes
-from policy.shapes import Tokens, Words
+from policy.shapes import Attended, Tokens, Words
 
 LAYERS = 2
 
@@ -26,13 +26,29 @@ class Transformer(Join):
         self.leave = nn.Sequential(nn.LayerNorm(sizes.width), nn.Linear(sizes.width, sizes.dim))
 
     def forward(self, tokens: Tokens, words: Words) -> Tokens:
-        seen = in_places(self.see(tokens.values), self.place(tokens.positions)) + self.modality[0]
-        x, there = sequence(seen, self.hear(words.embeddings) + self.modality[1], words)
+        x, there = self._entered(tokens, words)
         for layer in self.layers:
             x = layer(x, there)
         return Tokens(tokens.values + self.leave(x[:, : tokens.values.shape[1]]), tokens.positions)
 
+    def attended(self, tokens: Tokens, words: Words, looked: Float[Tensor, "b q n"] | None) -> list[Attended]:
+        (x, there), found = self._entered(tokens, words), []
+        for layer in self.layers:
+            found.append(between(layer, x, there, words))  # type: ignore[arg-type]
+            x = layer(x, there)
+        return found
 
-def sequence(seen: Float[Tensor, "b t w"], heard: Float[Tensor, "b l w"], words: Words) -> tuple[Float[Tensor, "b m w"], Tensor]:
+    def _entered(self, tokens: Tokens, words: Words) -> tuple[Float[Tensor, "b m w"], Bool[Tensor, "b m"]]:
+        seen = in_places(self.see(tokens.values), self.place(tokens.positions)) + self.modality[0]
+        return sequence(seen, self.hear(words.embeddings) + self.modality[1], words)
+
+
+def sequence(seen: Float[Tensor, "b t w"], heard: Float[Tensor, "b l w"], words: Words) -> tuple[Float[Tensor, "b m w"], Bool[Tensor, "b m"]]:
     """Tokens and words one after the other, and which of them there are, (b, m)."""
     return torch.cat([seen, heard], 1), torch.cat([words.mask.new_ones(seen.shape[:2]), words.mask], 1)
+
+
+def between(layer: Layer, x: Float[Tensor, "b m w"], there: Bool[Tensor, "b m"], words: Words) -> Attended:
+    """What of a layer's attention goes from words to tokens and from tokens to words, in what `sequence` gives; the rest stays on its own side."""
+    weights, tokens = layer.weights(x, there), x.shape[1] - words.mask.shape[1]
+    return Attended(weights[:, tokens:, :tokens] * words.mask[..., None], weights[:, :tokens, tokens:])

@@ -5,6 +5,7 @@ Values are "module:class", so that the names can be listed without importing tor
     dim                                  e, numbers of a word
     code(instruction) -> Tensor          what an instruction is to the network, of one shape (`shape`) and type for every instruction: nothing here is learnt
     forward(codes (b, …)) -> Words       what is learnt of it
+    labels(instruction) -> tuple         for pictures: what each of those words is that there are
     how                                  `code` in words, for those who do it elsewhere
 """
 

@@ -21,6 +21,7 @@ from policy.shapes import Words
 
 ROLES = 2  # what is meant; what it is put beside or upon
 LAYERS = 2
+NAMES = "what is meant", "what it is put by"  # of these in pictures
 KINDS = 8  # of what is to be done, at most: sentences of one task mean one
 
 
@@ -42,6 +43,9 @@ class Aligned(Numbered):
         self.kind = nn.Linear(self.dim, KINDS)
         self.kinds = nn.Embedding(KINDS, self.dim)
         self.temperature = Temperature()
+
+    def labels(self, instruction: str) -> tuple[str, ...]:
+        return NAMES
 
     def forward(self, code: Int[Tensor, "b l"]) -> Words:
         queries, _, kinds = self.read(code)

@@ -41,6 +41,14 @@ class BagOfWords(nn.Module):
     def code(self, instruction: str) -> Float[Tensor, " words"]:
         return bag_of_words(instruction)
 
+    def labels(self, instruction: str) -> tuple[str, ...]:
+        """The words that share a slot are one, and those that cancel each other none."""
+        slots: dict[int, list[str]] = {}
+        for word in re.findall(r"\w+", instruction.lower()):
+            slots.setdefault(zlib.crc32(word.encode()) % WORDS, []).append(word)
+        there = self.code(instruction).nonzero()[:, 0].tolist() or [0]  # as in `forward`
+        return tuple("/".join(dict.fromkeys(slots.get(slot, ()))) for slot in there)
+
     def forward(self, bag: Float[Tensor, "b words"]) -> Words:
         slots = bag[..., None] * self.map.weight.T  # (b, words, e)
         mask = bag != 0

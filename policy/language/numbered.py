@@ -31,6 +31,9 @@ class Numbered(nn.Module):
         numbers = [self.numbers.get(word, UNKNOWN) for word in words_of(instruction)] or [UNKNOWN]  # an empty instruction is one that is not known
         return torch.tensor(numbers + [PADDING] * (LONGEST - len(numbers)))
 
+    def labels(self, instruction: str) -> tuple[str, ...]:
+        return tuple(words_of(instruction)) or ("",)
+
     def look_up(self, code: Int[Tensor, "b l"]) -> tuple[Float[Tensor, "b l e"], Bool[Tensor, "b l"]]:
         """A vector for each word, and which words there are."""
         mask = code != PADDING

@@ -42,6 +42,10 @@ class Pretrained:
             self._said[sentence] = self.model(**self.tokenizer(sentence, truncation=True, return_tensors="pt")).last_hidden_state[0]
         return self._said[sentence]
 
+    def names(self, sentence: str) -> tuple[str, ...]:
+        """What those pieces are."""
+        return tuple(self.tokenizer.convert_ids_to_tokens(self.tokenizer(sentence, truncation=True)["input_ids"]))
+
 
 @functools.lru_cache(maxsize=4)
 def pretrained(encoder: str) -> Pretrained:

@@ -40,6 +40,10 @@ class Sentence(nn.Module):
             rows[1 : 1 + len(pieces)] = nn.functional.normalize(pieces, dim=1)
         return rows
 
+    def labels(self, instruction: str) -> tuple[str, ...]:
+        """Word pieces, marks of beginning and end included. Raises BadInput as `code` does."""
+        return pretrained(self.encoder).names(instruction)[:LONGEST] or ("",)
+
     def forward(self, code: Float[Tensor, "b rows e"]) -> Words:
         mask = code[:, 1:].abs().sum(-1) > 0
         mask = torch.cat([mask[:, :1] | ~mask.any(1, keepdim=True), mask[:, 1:]], 1)  # an empty instruction has one word, which says nothing
