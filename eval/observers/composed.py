@@ -12,6 +12,7 @@ from envs.video import VideoFile
 from eval.observers import Observer, picture
 from eval.observers.desire_inset import DesireInset
 from eval.observers.influence import draw_influence
+from eval.observers.words_inset import draw_words
 from policy.fallback.detect import received
 
 LAST_FRAME_S = 1.0  # how long films hold the end
@@ -35,12 +36,14 @@ class Composed(Observer):
         self.instruction = obs["instruction"]
         self.fallen: Any = None
         self.desire = DesireInset()
+        self.words: Any = None
         self.side = picture.panel(_seen(env, obs), env.cameras)
         self._draw(env, info)
 
     def query(self, env: Any, policy: Any, obs: dict[str, Any], actions: np.ndarray) -> None:
         seen = _seen(env, obs)
         self.side = picture.panel(seen, env.cameras, policy.attention())
+        self.words, self.seen = policy.word_attention(), seen
         self.fallen = policy.fallen()
         if self.shows_influence and (told := policy.influence()) is not None:
             self.influence.append((self.steps, told))
@@ -74,6 +77,8 @@ class Composed(Observer):
 
     def _insets(self, image: Image.Image, draw: ImageDraw.ImageDraw) -> None:
         self.desire.draw(image, draw)
+        if self.words is not None:
+            draw_words(image, draw, self.words, self.seen[0, 1], right=bool(self.desire.told))
         if self.shows_influence:
             draw_influence(draw, self.influence, self.horizon)
         if self.fallen is not None:

@@ -73,14 +73,18 @@ def _mark(picture: Image.Image, look: Any, camera: int) -> None:
     width, height = picture.size
     points = getattr(look, "keypoints", None)
     if points is None or len(points[camera]) <= FEW:
-        heat = np.asarray(look.heat[camera], np.float32)
-        mask = Image.fromarray((255 * (0.35 + 0.65 * heat / max(float(heat.max()), 1e-9))).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
-        picture.paste(Image.composite(picture, Image.new("RGB", picture.size), mask))
+        picture.paste(shaded(picture, np.asarray(look.heat[camera], np.float32)))
     if points is None:
         return
     draw = ImageDraw.Draw(picture)
     for x, y in (np.asarray(points[camera]) + 1) / 2 * (width, height):
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), YELLOW, (0, 0, 0))
+
+
+def shaded(picture: Image.Image, heat: np.ndarray) -> Image.Image:
+    """The picture as it is where `heat` (rows, columns) is highest, and darker elsewhere."""
+    mask = Image.fromarray((255 * (0.35 + 0.65 * heat / max(float(heat.max()), 1e-9))).astype(np.uint8)).resize(picture.size, Image.Resampling.BICUBIC)
+    return Image.composite(picture, Image.new("RGB", picture.size), mask)
 
 
 def compose(
@@ -107,7 +111,7 @@ def compose(
     if errors_cm:
         _plate(draw, (8, SCENE[1] - 38), f"position error {errors_cm[-1]:.1f} cm", YELLOW, size=18)
     _plot(draw, errors_cm, horizon, (SCENE[0] + GAP, HEIGHT - FOOT + 40, WIDTH - GAP - 52, HEIGHT - 10))
-    draw.text((SCENE[0] + GAP, HEIGHT - FOOT), _fitted(f"“{instruction}”", PANEL - 2 * GAP, 14), INK, font(14))
+    draw.text((SCENE[0] + GAP, HEIGHT - FOOT), fitted(f"“{instruction}”", PANEL - 2 * GAP, 14), INK, font(14))
     draw.text((SCENE[0] + GAP, HEIGHT - FOOT + 20), "position error so far", DIM, font(12))
     if inset is not None:
         inset(image, draw)
@@ -150,7 +154,8 @@ def _plot(draw: ImageDraw.ImageDraw, errors_cm: Sequence[float], horizon: int, b
         draw.line(points, YELLOW, 2)
 
 
-def _fitted(text: str, width: int, size: int) -> str:
+def fitted(text: str, width: int, size: int) -> str:
+    """As much of a text as `width` pixels take."""
     while font(size).getlength(text) > width:
         text = text[:-2] + "…"
     return text

@@ -32,6 +32,9 @@ class Learned(RolloutPolicy):
     def attention(self) -> Any:
         return self.agent.attention()
 
+    def word_attention(self) -> Any:
+        return self.agent.word_attention()
+
     def wanted(self) -> Desire | None:
         pictures = None if self.wish is None else self.wish.pictures()
         return None if pictures is None else Desire((("wanted", pictures),), self.agent.config.ahead)

@@ -23,6 +23,9 @@ class RolloutPolicy:
     def attention(self) -> Any:
         """Where the last answer looked, for overlays."""
 
+    def word_attention(self) -> Any:
+        """Where words and patches attended in the last answer (policy.word_attention.WordAttention)."""
+
     def wanted(self) -> Desire | None:
         """What it wanted at the last query, as far as that can be drawn."""
 

@@ -167,4 +167,5 @@ def test_every_policy_can_be_asked_what_subscribers_ask(kind):
     assert issubclass(kind, RolloutPolicy)
     if not issubclass(kind, Learned):  # those have nothing to say
         policy = object.__new__(kind)
-        assert [policy.attention(), policy.wanted(), policy.fallen(), policy.shares(), policy.influence(), policy.computed()] == [None] * 5 + [{}]
+        asked = policy.attention, policy.word_attention, policy.wanted, policy.fallen, policy.shares, policy.influence
+        assert [ask() for ask in asked] == [None] * 6 and policy.computed() == {}
