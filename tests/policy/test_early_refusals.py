@@ -27,6 +27,7 @@ CASES = [
     ("policy.align", ["scenes=empty"], "scenes=empty: no index.json; draw them with"),
     ("policy.show_words", ["align=empty", "scenes=empty"], "align=empty: no config.json there"),
     ("policy.show_words", ["align=shipped", "scenes=empty"], "no index.json; draw them with"),
+    ("policy.show_words", ["checkpoint=pick_at_xy/pixelwise", "demos=empty"], "join=beside, in which words and patches do not attend to each other"),
     ("eval.gradients", [], "demos: missing; give demos=FOLDER"),
     ("eval.gradients", ["demos=empty"], "empty: holds no demonstrations"),
     ("eval.gradients", ["demos=one", "num_demos=2"], "demos=one: holds 1 episode, num_demos=2 asks for more"),
