@@ -17,15 +17,16 @@ if TYPE_CHECKING:
     from policy.word_attention import WordAttention
 
 BAR = 4  # pixels: the height of a bar
-TITLES = ("bright: where the word attends", "bar: patches' attention to it")
+TITLES = ("bright: where it attends", "bar: attention it gets")
 
 
 def draw_words(image: Image.Image, draw: ImageDraw.ImageDraw, told: WordAttention, frame: NDArray[np.uint8], right: bool = False) -> None:
     """`frame` (h, w, 3): what the first camera saw at the last query. `right`: at the scene's right edge, where something else is at the left one."""
     columns, tile = layout(len(told.words))
-    left, high = (SCENE[0] - WIDEST - LEFT if right else LEFT), HEAD + tile + BAR + GAP  # high: of a row
+    wide = max(columns * (tile + GAP), *(math.ceil(font(11).getlength(title)) + GAP for title in TITLES)) + GAP
+    left, high = (SCENE[0] - wide - LEFT if right else LEFT), HEAD + tile + BAR + GAP  # high: of a row
     rows = math.ceil(len(told.words) / columns)
-    draw.rectangle((left, TOP, left + WIDEST, TOP + len(TITLES) * HEAD + rows * high), fill=GROUND)
+    draw.rectangle((left, TOP, left + wide, TOP + len(TITLES) * HEAD + rows * high), fill=GROUND)
     for line, title in enumerate(TITLES):
         draw.text((left + GAP, TOP + 1 + line * HEAD), title, DIM, font(11))
     heard = told.heard[0]

@@ -99,11 +99,12 @@ def drawn(side: Side, said: str, words: tuple[str, ...], pictures: list[NDArray[
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     columns, mean = len(titles) * len(cameras), np.mean(side.shares, axis=(0, 1))
     norm = PowerNorm(side.gamma, vmin=0, vmax=max(float(each.max()) for each in side.maps))
     fog = LinearSegmentedColormap.from_list("fog", [(*FOG, 0.9), (*FOG, 0.0)])
-    figure = Figure(figsize=(TILE * columns + 2.2, TILE * len(words) + 0.8), layout="constrained")
+    figure = Figure(figsize=(TILE * columns + 2.2, TILE * len(words) + 0.8), layout=ConstrainedLayoutEngine(w_pad=0.08))
     axes = figure.subplots(len(words), columns, squeeze=False)
     for number, word in enumerate(words):
         for column in range(columns):
@@ -118,5 +119,4 @@ def drawn(side: Side, said: str, words: tuple[str, ...], pictures: list[NDArray[
         axes[number, 0].set_ylabel(f"{word}\n{100 * mean[number]:.0f} %", rotation=0, ha="right", va="center", fontsize=9, labelpad=8)
     figure.colorbar(ScalarMappable(norm, fog), ax=axes, label=side.unit, shrink=min(1.0, 3 / len(words)), aspect=30)
     figure.suptitle(f"“{said}”    %: {side.share}", fontsize=10)
-    figure.get_layout_engine().set(w_pad=0.08)
     return figure

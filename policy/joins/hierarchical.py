@@ -28,5 +28,6 @@ class Hierarchical(Join):
     def attended(self, tokens: Tokens, words: Words, looked: Float[Tensor, "b q n"] | None) -> list[Attended]:
         """In the middle and above."""
         low = self.low(tokens, words)
-        x, there = sequence(*self.middle(low, words), words)
+        seen, said = self.middle(low, words)
+        x, there = sequence(seen, said, words)
         return [self.middle.attended(low, words), between(self.high, x, there, words)]

@@ -78,7 +78,7 @@ def test_rows_are_words_and_columns_moments_and_cameras(demos: Path, tmp_path: P
 )
 def test_what_cannot_be_shown_is_refused(chosen: dict[str, Any], changes: dict[str, Any], message: str, demos: Path, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=message):
-        settings(saved(tmp_path / "policy", **chosen), demos, tmp_path / "out", **changes)
+        settings(**({"checkpoint": saved(tmp_path / "policy", **chosen), "demos": demos, "out": tmp_path / "out"} | changes))
 
 
 @pytest.mark.parametrize(

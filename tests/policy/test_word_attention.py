@@ -109,8 +109,9 @@ def test_a_word_attends_to_the_patch_that_fits_it_and_the_patch_to_the_word() ->
         for weight in join.both.parameters():
             if weight.ndim == 2:
                 weight.zero_()
-        join.both.see[1].weight.copy_(torch.eye(16))
-        join.both.hear[1].weight.copy_(torch.eye(8).repeat(2, 1))
+        both: Any = join.both
+        both.see[1].weight.copy_(torch.eye(16))
+        both.hear[1].weight.copy_(torch.eye(8).repeat(2, 1))
         for layer in join.both.modules():
             if isinstance(layer, torch.nn.Linear):
                 layer.bias.zero_()
