@@ -5,5 +5,6 @@ OBJECTIVES = {
     "forecast": "policy.pretrain.forecast:Forecast",
     "dino": "policy.pretrain.dino:Dino",
     "both": "policy.pretrain.both:Both",
+    "jepa": "policy.pretrain.jepa:Jepa",
     "latent_diffusion": "policy.pretrain.latent_diffusion:LatentDiffusion",
 }

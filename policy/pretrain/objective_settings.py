@@ -83,6 +83,16 @@ class Both:
             raise BadInput(f"video_prediction.cls_fusion={self.video_prediction.cls_fusion}: both read one fusion; give objective.dino.cls_fusion")
 
 
+@options
+class Jepa:
+    name: Literal["jepa"]
+    sigreg: Weight
+    slices: Annotated[int, Range(1, 100_000)]
+    hidden: Share
+    blocks: Annotated[int, Range(1, 64)]
+    cls_fusion: ClsFusion
+
+
 Width = Annotated[int, Range(8, 4096)]
 
 
@@ -105,7 +115,7 @@ class LatentDiffusion:
         find_vae(self.vae, "vae")
 
 
-ObjectiveSettings = VideoPrediction | Forecast | Dino | Both | LatentDiffusion
+ObjectiveSettings = VideoPrediction | Forecast | Dino | Both | Jepa | LatentDiffusion
 
 
 def as_recorded(objective: dict[str, Any]) -> dict[str, Any]:

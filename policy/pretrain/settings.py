@@ -30,7 +30,7 @@ PLACES = (
     "probe_every",
 )  # no influence on what is learnt
 
-LEARNT_BY_STREAMS = ("forecast", "dino", "both")  # objectives that leave nothing to learn where streams are frozen
+LEARNT_BY_STREAMS = ("forecast", "dino", "both", "jepa")  # objectives that leave nothing to learn where streams are frozen
 BYTES_A_WEIGHT = 16  # in fp32: itself, its gradient, and two averages of AdamW
 
 
