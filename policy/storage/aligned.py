@@ -12,7 +12,7 @@ from msgspec import Meta
 from policy.config import MOST_WORDS
 from policy.storage import FORMAT
 from policy.storage.records import Format, Grid, Tensors, Width
-from policy.storage.stored import default_streams
+from policy.storage.stored import SHIPPED, default_streams
 from policy.storage.tensorfile import CONFIG, MODEL, check_tensors
 from whatwhere.errors import BadInput, about
 from whatwhere.files import atomic, read_json, write_json
@@ -22,7 +22,7 @@ from whatwhere.versions import stamp
 if TYPE_CHECKING:
     from policy.aligning.alignment import Alignment
 
-SHIPPED, BESIDE = "shipped", "words"  # its name, and its folder beside the streams
+BESIDE = "words"  # its folder beside the shipped streams
 Wordlist = Annotated[list[Name], Meta(min_length=1, max_length=MOST_WORDS)]
 
 

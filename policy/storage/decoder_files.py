@@ -6,11 +6,12 @@ from pathlib import Path
 
 from policy.storage.picture_tool import DECODER, find_tool
 from policy.storage.records import Decoder
+from policy.storage.stored import SHIPPED, default_streams
 from whatwhere.errors import BadInput
 
 
 def find_decoder(given: str | Path, option: str = "decoder") -> tuple[Path, Decoder]:
-    """Its folder and its record; `given` is that folder, or the OUT of the run that wrote it. Raises BadInput, naming `option`."""
+    """Its folder and its record; `given` is that folder, the OUT of the run that wrote it, or `shipped`. Raises BadInput, naming `option`."""
     return find_tool(given, DECODER, option, Decoder)
 
 
@@ -21,7 +22,7 @@ def streams_of_decoder(out: str, size: int, sha256: str | None = None) -> Path:
     Raises BadInput where the streams are not there, or size or streams differ.
     """
     record = find_decoder(out)[1]
-    streams = Path(out) / "streams" / record["streams_sha256"][:16]
+    streams = default_streams() if out == SHIPPED else Path(out) / "streams" / record["streams_sha256"][:16]
     if not streams.is_dir():
         raise BadInput(f"decoder={out}: the streams that it was taught over are not in {streams.parent}; give the OUT of the run, whole")
     if record["size"] != size:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from policy.storage.stored import SHIPPED, default_streams
 from policy.storage.tensorfile import CONFIG, MODEL
 from whatwhere.errors import BadInput
 from whatwhere.files import read_json, sha256
@@ -26,8 +27,8 @@ DECODER = Tool("decoder", "picture_decoder", "python -m policy.pretrain init=STR
 
 
 def tool_folder(given: str | Path, tool: Tool, option: str) -> Path:
-    """Its folder; `given` is that, or the OUT with it. Raises BadInput, naming `option` and the command that makes such a folder."""
-    folder = Path(given)
+    """Its folder; `given` is that, the OUT with it, or `shipped`. Raises BadInput, naming `option` and the command that makes it."""
+    folder = default_streams() if str(given) == SHIPPED else Path(given)
     folder = folder / tool.name if (folder / tool.name / CONFIG).is_file() else folder
     found: Any = read_json(folder / CONFIG) if (folder / CONFIG).is_file() else None
     if not isinstance(found, dict) or found.get("kind") != tool.kind:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 USUAL_ENCODER = "pixelwise"
+SHIPPED = "shipped"  # the name of what lies beside the default streams
 
 
 @dataclass(frozen=True)
