@@ -15,6 +15,7 @@ import gymnasium
 from envs.catalogue import PERTURBATIONS, TASKS, VERSIONS, check_task, check_version
 from envs.foreign.names import is_gymnasium
 from envs.motion import motion_of
+from envs.variety import check_things
 from whatwhere.errors import BadInput, choose
 from whatwhere.versions import check_simulator
 
@@ -40,6 +41,7 @@ def make(
     origin: dict[str, Any] | None = None,
     version: int = 0,
     split: str | None = None,
+    things: str | None = None,
 ) -> TaskEnv:
     """One environment of `task`: a name in `TASKS`, or an external one (`envs.foreign`).
 
@@ -48,11 +50,13 @@ def make(
     for every episode (`envs.looks`); `motion`: what moves by itself (`envs.motion`), at a `speed` in cm/s drawn between these two for every episode;
     `latency` and `action_latency`: control steps by which pictures arrive late and actions are executed late (docs/late_pictures.md); `origin`: the
     environment in which demonstrations in another format were recorded (`envs.foreign.origin`); `version` 1: the instruction says which of several objects is
-    meant, and `split` (train, unseen_pairs or unseen_words) selects objects and sentences (`envs.language`). Raises BadInput.
+    meant, and `split` (train, unseen_pairs or unseen_words) selects objects and sentences (`envs.language`); `things="varied"`: other objects lie in the
+    place of the task's cubes (`envs.variety`), for play. Raises BadInput.
     """
     check_task(task)
     check_version(task, version, split)
     motion_of(task, motion, speed, version)  # refused before a simulator is imported
+    check_things(task, things, version, motion)
     check_simulator()
     from envs.rendering import prepare_gl
 
@@ -70,17 +74,20 @@ def make(
         return GymnasiumEnv(task, **options)
     from envs.robosuite_env import RobosuiteEnv
 
-    named: dict[str, Any] = {"version": version, "split": split}
+    named: dict[str, Any] = {"version": version, "split": split, "things": things}
     return RobosuiteEnv(task, **options, perturbation=perturbation, motion=motion, speed=speed, origin=origin, **named)
 
 
-def task_class(task: str, version: int = 0) -> Any:
-    """The robosuite class behind a task's name (imports the simulator). Raises BadInput for an unknown name or version."""
+def task_class(task: str, version: int = 0, is_varied: bool = False) -> Any:
+    """The robosuite class behind a task's name (imports the simulator); `is_varied`: with other things than its own.
+
+    Raises BadInput for an unknown name or version.
+    """
     check_task(task)
     check_version(task, version)
     from envs.tasks import task_class
 
-    return task_class(task, version)
+    return task_class(task, version, is_varied)
 
 
 def gymnasium_id(task: str, version: int = 0) -> str:

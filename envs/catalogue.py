@@ -23,6 +23,12 @@ NAMED: dict[str, str] = {
     "stack_centered": "envs.tasks.named:StackCentered1",
     "navigate_to": "envs.tasks.pads:NavigateTo1",
 }
+# Those of version 0 with other things in the place of cubes (envs.variety): name → class.
+VARIED: dict[str, str] = {
+    "pick_at_xy": "envs.tasks.varied:PickAtXYVaried",
+    "place_left_of": "envs.tasks.varied:PlaceLeftOfVaried",
+    "stack_centered": "envs.tasks.varied:StackCenteredVaried",
+}
 VERSIONS: dict[int, dict[str, str]] = {0: TASKS, 1: NAMED}
 RENDERINGS = ("fast", "exact")  # decimated meshes, or robosuite's own
 LARGEST_PICTURE = 480  # pixels, square

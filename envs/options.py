@@ -8,6 +8,7 @@ from envs.catalogue import LARGEST_PICTURE, LONGEST_LATENCY, PERTURBATIONS, REND
 from envs.foreign.names import WAYS, check_place
 from envs.language.things import SPLITS
 from envs.motion import MOTIONS, STILL
+from envs.variety import TARGETS, THINGS
 from whatwhere.kinds import Checked, Length, OneOf, Range, Text
 
 Task = Annotated[str, Checked(check_task, f"{', '.join(TASKS)}, {WAYS}")]
@@ -17,6 +18,8 @@ Split = Annotated[str, OneOf(SPLITS)]
 Expert = Annotated[str, Checked(check_place, "module:Class")]
 Rendering = Annotated[str, OneOf(RENDERINGS)]
 Perturbation = Annotated[str, OneOf(PERTURBATIONS)]
+Things = Annotated[str, OneOf(THINGS)]
+Target = Annotated[str, OneOf(TARGETS)]  # of probe scenes
 Motion = Annotated[str, OneOf(MOTIONS)]
 PlayedMotion = Annotated[str, OneOf(STILL, MOTIONS)]  # where nothing given means: as in training
 CmPerS = Annotated[float, Range(1, 60)]

@@ -24,6 +24,7 @@ from envs.motion import motion_of
 from envs.physics import Physics
 from envs.rendering import Renderer, prepare_gl
 from envs.rendering.projection import projected
+from envs.variety import check_things
 from whatwhere.errors import BadInput, choose
 from whatwhere.schema import made
 
@@ -45,17 +46,19 @@ class RobosuiteEnv(TaskEnv):
         origin: Any,
         version: int = 0,
         split: str | None = None,
+        things: str | None = None,
         **options: Any,
     ) -> None:
         """What `envs.make` describes; the defaults are there. Raises BadInput."""
         super().__init__(task, horizon=horizon, **options)
         check_version(task, version, split)
         self.motion = motion_of(task, motion, speed, version)
+        check_things(task, things, version, motion)
         taken = made(origin or {}, Origin, f"task={task}: origin")
         prepare_gl()
         from envs.tasks import task_class  # imports robosuite, which loads the back-end that MUJOCO_GL names
 
-        robosuite_class = task_class(task, version)
+        robosuite_class = task_class(task, version, things is not None)
         self.perturbation = _possible(task, robosuite_class, perturbation)
         self.split = (split or SPLITS[0]) if version else None
         more: dict[str, Any] = {"strangers": True} if perturbation == "distractors" else {}

@@ -14,6 +14,7 @@ from envs.rendering import Renderer, prepare_gl
 from envs.rendering.projection import projected
 from envs.robosuite_env import PHYSICS_ONLY
 from envs.tasks.table import REGION_X_M, REGION_Y_M, TABLE_TOP_M
+from envs.variety import MESHES, UNSEEN_COLOURS
 
 MOTIONS = ("still", "arm", "slide", "carry")  # what differs between the two frames: nothing, the arm, the arm and the target, both together
 SHARES = (0.3, 0.3, 0.2, 0.2)  # of `MOTIONS`
@@ -31,12 +32,17 @@ IK_STEPS, IK_DAMPING = 25, 1e-4
 
 
 class Stage:
-    """One task's model, a state of it, and the means to arrange and draw it."""
+    """One task's model, a state of it, and the means to arrange and draw it.
 
-    def __init__(self, task: str, size: int, rendering: str, distractors: bool, version: int = 0, split: str | None = None) -> None:
+    `target`: instead of the task's own a mesh, or a cube of a colour (envs.variety.TARGETS).
+    """
+
+    def __init__(self, task: str, size: int, rendering: str, distractors: bool, version: int = 0, split: str | None = None, target: str | None = None) -> None:
         prepare_gl()
-        self.version = version
-        self.task = task_class(task, version)(control_freq=20, **PHYSICS_ONLY, **({"split": split or SPLITS[0]} if version else {}))
+        self.version, self.target, is_varied = version, target, target in MESHES
+        more = {"split": split or SPLITS[0]} if version else {"target": target} if is_varied else {}
+        self.task = task_class(task, version, is_varied)(control_freq=20, **PHYSICS_ONLY, **more)
+        self.draws_looks = bool(version) or is_varied  # with each start
         self.task.rng.bit_generator.state = np.random.PCG64(0).state
         self.task.reset()
         self.size, self.distractors = size, distractors
@@ -106,11 +112,11 @@ class Stage:
         motion = int(rng.choice(len(MOTIONS), p=SHARES))
         name = MOTIONS[motion]
         start = list(self.task.sample_start(rng).values())  # the task's own: x, y, yaw of each
-        if self.version:
+        if self.draws_looks:
             self.task.dress()
-        before = [np.array([x, y, TABLE_TOP_M + cube.half_size, yaw]) for cube, (x, y, yaw) in zip(self.task.cubes, start, strict=True)]
+        before = [np.array([x, y, TABLE_TOP_M + self.task.half_height_m(cube.name), yaw]) for cube, (x, y, yaw) in zip(self.task.cubes, start, strict=True)]
         if name == "carry":
-            hand, opening = before[0].copy(), self.task.cubes[0].half_size
+            hand, opening = before[0].copy(), self.task.half_width_m(self.task.cubes[0].name)
         else:
             x, y, z = (rng.uniform(low, high) for low, high in (wider(REGION_X_M), wider(REGION_Y_M), HOVER_M))
             if self.version and rng.random() < NEAR_SHARE:
@@ -168,11 +174,12 @@ class Stage:
         self.looks.vary(rng)
         for name in ("cam_pos", "cam_quat", "cam_fovy"):
             getattr(self.model, name)[:] = self.looks.own[name]
-        if self.version:
+        if self.draws_looks:
             return  # colours are those that the start draws
-        hue = colorsys.rgb_to_hsv(*self.task.cubes[0].rgba[:3])[0]
+        own = colorsys.rgb_to_hsv(*self.task.cubes[0].rgba[:3])[0]
+        hue = UNSEEN_COLOURS[self.target] / 360 if self.target in UNSEEN_COLOURS else own
         for index, body in enumerate(self.bodies):
-            if not self.distractors:
+            if not self.distractors and self.target is None:
                 color = tuple(rng.uniform(0.05, 0.95, 3))
             elif index == 0:
                 color = colorsys.hsv_to_rgb((hue + rng.uniform(-SAME_HUE, SAME_HUE)) % 1, rng.uniform(0.65, 1), rng.uniform(0.45, 1))

@@ -47,7 +47,7 @@ class DriftStage(Stage):
         start = list(self.task.sample_start(rng).values())  # the task's own: x, y, yaw of each
         if self.version:
             self.task.dress()
-        before = [np.array([x, y, TABLE_TOP_M + cube.half_size, yaw]) for cube, (x, y, yaw) in zip(self.task.cubes, start, strict=True)]
+        before = [np.array([x, y, TABLE_TOP_M + self.task.half_height_m(cube.name), yaw]) for cube, (x, y, yaw) in zip(self.task.cubes, start, strict=True)]
         moving = int(rng.integers(len(before)))
         while True:
             angle, way = rng.uniform(0, 2 * np.pi), rng.uniform(0, FASTEST_M_S) * SECONDS

@@ -8,6 +8,7 @@
       objects_pixel        (clips, frames, 3 objects, 2) column, row in this clip's picture (also when hidden)
       actions              (clips, frames, stride, 7): those executed between this frame and the next
 
+With `things=varied`, `index.json` has for each clip of a table task the shapes of its `things` ("can", "box") and their `looks`, in the same order.
 In version 1 of the tasks there are four objects, and `index.json` has each clip's `things`, their names in the same order ("red cube"), and its `instruction`.
 
 A take is one start and `frames` frames, seen by each camera of the task; its content is a function of the settings and its number only.
@@ -79,6 +80,8 @@ class Player:
             array.sync()
         row = {"take": take, "task": task, "motion": motion, "varied": varied}
         row |= {"things": list(map(str, env.simulation.draw.things)), "instruction": env.instruction} if env.split else {}
+        if settings.things_of(task):
+            row |= {"things": [item.shape for item in env.simulation.items], "looks": [item.look for item in env.simulation.items]}
         return row | {"cameras": list(env.cameras), "first_clip": first, "init_hash": info["init_hash"]}
 
     def _stage(self, task: str) -> tuple[TaskEnv, Any]:
@@ -88,7 +91,7 @@ class Player:
 
             settings = self.settings
             chosen: dict[str, Any] = {name: getattr(settings, name) for name in ("rendering", "size", "version", "split", "motion", "speed")}
-            env = envs.make(task, frame_gap=settings.stride, horizon=1_000_000, **chosen)
+            env = envs.make(task, frame_gap=settings.stride, horizon=1_000_000, things=settings.things_of(task), **chosen)
             self.stages[task] = env, Looks(env.simulation.sim.model._model)
         return self.stages[task]
 
@@ -103,8 +106,9 @@ class Player:
             mover: Any = Expert(rng, EXPERTS[env.task](noise=rng.uniform(0, 0.5), rng=rng))
         else:
             mover = MOTIONS["walk" if name == "fall" else name](rng, num_actions)
+        again = {"episode": take} if self.settings.things_of(env.task) else None  # the same things: the row names them
         for _ in range(rng.integers(0, LONGEST_WARM_UP)):
-            _, info = _step(env, mover.act(info))
+            _, info = _step(env, mover.act(info), again)
         if name == "fall":
             info = env.set_state(with_falling_object(env, rng))
         recorded: list[dict[str, np.ndarray]] = []
@@ -112,18 +116,21 @@ class Player:
             seen = {"frames": env.camera_frames()} | labels(env, info)
             actions = np.full((self.settings.stride, NUM_ACTIONS), np.nan, np.float32)
             for step in range(self.settings.stride):
-                action, info = _step(env, mover.act(info))
+                action, info = _step(env, mover.act(info), again)
                 actions[step, :num_actions] = action
             recorded.append(seen | {"labels/actions": np.broadcast_to(actions, (len(env.cameras), *actions.shape))})
         return name, {key: np.stack([moment[key] for moment in recorded], axis=1) for key in recorded[0]}, first
 
 
-def _step(env: TaskEnv, action: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-    """One control step without pictures; play goes on where a task would be over. Returns what was executed and the new info."""
+def _step(env: TaskEnv, action: np.ndarray, again: dict[str, Any] | None = None) -> tuple[np.ndarray, dict[str, Any]]:
+    """One control step without pictures; play goes on where a task would be over, after a failure from start `again` (None: the next).
+
+    Returns what was executed and the new info.
+    """
     action = np.clip(action, -1, 1).astype(np.float32)
     terminated, truncated, info = env.advance(action)
     if info["failure"] is not None:  # the physics died
-        _, info = env.reset()
+        _, info = env.reset(options=again)
     elif terminated or truncated:
         info = env.set_state(env.get_state())
     return action, info
@@ -235,7 +242,7 @@ def finish(settings: Settings, folder: Path) -> None:
     clips = []
     for take in sorted(rows):
         row = rows[take]
-        common = {name: row[name] for name in ("take", "task", "motion", "varied", "init_hash", "things", "instruction") if name in row}
+        common = {name: row[name] for name in ("take", "task", "motion", "varied", "init_hash", "things", "looks", "instruction") if name in row}
         clips += [{"clip": row["first_clip"] + i, "camera": camera, **common} for i, camera in enumerate(row["cameras"])]
     for name in settings.arrays():
         if part(folder, name).exists():

@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 import numpy as np
 
-from envs.catalogue import TASKS, check_version
+from envs.catalogue import TASKS, VARIED, check_version
 from envs.language.draws import NUM_THINGS
 from envs.language.things import SPLITS
 from envs.motion import motion_of
-from envs.options import FramesApart, Motion, Pixels, Rendering, Speed, Split, Version
+from envs.options import FramesApart, Motion, Pixels, Rendering, Speed, Split, Things, Version
 from envs.seeds import DEMONSTRATIONS
+from envs.variety import check_things
+from whatwhere.errors import BadInput
 from whatwhere.kinds import Length, OneOf, OutputFolder, Processes, Range, Share
 from whatwhere.options import options
 from whatwhere.versions import stamp
@@ -37,11 +39,19 @@ class Settings:
     split: Split | None = None
     motion: Motion | None = None
     speed: Speed | None = None
+    things: Things | None = None
 
     def __post_init__(self) -> None:
         for task in self.names:
             check_version(task, self.version, self.split)
             motion_of(task, self.motion, self.speed, self.version)
+            check_things(task, self.things_of(task), self.version, self.motion)
+        if self.things is not None and not any(map(self.things_of, self.names)):
+            raise BadInput(f"things={self.things}: none of the tasks has a table; valid: {', '.join(VARIED)}")
+
+    def things_of(self, task: str) -> str | None:
+        """`things`, in tasks that have a table for them."""
+        return self.things if task in VARIED else None
 
     @property
     def num_objects(self) -> int:
@@ -54,7 +64,7 @@ class Settings:
     def content(self) -> dict[str, Any]:
         names = ("clips", "frames", "stride", "seed", "size", "rendering", "vary")
         named = {"version": self.version, "split": self.split or SPLITS[0]} if self.version else {}
-        named |= {name: given for name in ("motion", "speed") if (given := getattr(self, name)) is not None}
+        named |= {name: given for name in ("motion", "speed", "things") if (given := getattr(self, name)) is not None}
         return (
             {"kind": "play", "tasks": self.names}
             | {name: getattr(self, name) for name in names}

@@ -160,7 +160,8 @@ class Take(TypedDict):
     cameras: list[Camera]
     first_clip: Index
     init_hash: Name
-    things: NotRequired[Annotated[list[Name], Meta(max_length=100)]]  # in version 1 of a task: what the objects are
+    things: NotRequired[Annotated[list[Name], Meta(max_length=100)]]  # in version 1 of a task, or varied: what the objects are
+    looks: NotRequired[Annotated[list[Name], Meta(max_length=100)]]  # where they are varied
     instruction: NotRequired[Text]
 
 

@@ -19,6 +19,9 @@ Nothing is simulated: objects and arm are placed, twice, and rendered. A folder 
 
 In version 1 the hand is near one of the objects in half of the scenes, as when it grasps, and at least one camera sees the target.
 
+With `targets=[can,lime]` there is a folder for each task and target, named after both (`pick_at_xy_can`): the target is that object, among others and simple
+shapes, or a cube of that colour.
+
 With `moving=true` the hand moves and one object drifts in each scene, at 0 to 12 cm/s for 0.2 s (`envs.demos.drift`).
 Labels: objects_pos_world and gripper_pos_world as above, motion: the number of the object that drifts, and for the later frame
 
@@ -51,14 +54,15 @@ BLOCK = 50  # scenes a worker draws at a time
 
 
 class Photographer:
-    """Draws blocks of scenes of one task; every worker process has its own."""
+    """Draws blocks of scenes of one task and target; every worker process has its own."""
 
-    def __init__(self, settings: Settings, task: str) -> None:
+    def __init__(self, settings: Settings, task: str, target: str | None) -> None:
         from envs.demos.arrange import Stage
         from envs.demos.drift import DriftStage
 
         kind = DriftStage if settings.moving else Stage
-        self.settings, self.stage = settings, kind(task, settings.size, settings.rendering, settings.distractors, settings.version, settings.split)
+        self.settings = settings
+        self.stage = kind(task, settings.size, settings.rendering, settings.distractors, settings.version, settings.split, target)
 
     def __call__(self, first: int) -> dict[str, np.ndarray]:
         """Scenes first … first + BLOCK − 1, stacked."""
@@ -76,19 +80,23 @@ class Photographer:
 
 def main(settings: Settings) -> None:
     check_simulator()
-    for task in settings.names:
-        with owned(Path(settings.out) / task) as folder:
-            claim(folder, settings.content(task))
+    for name, task, target in settings.folders:
+        content = settings.content(task, target)
+        with owned(Path(settings.out) / name) as folder:
+            claim(folder, content)
             if (folder / "index.json").exists():
                 print(f"{folder}: there already")
                 continue
             check_writable("out", folder)
-            write_json(folder / "index.json", settings.content(task) | draw(settings, task, folder) | {"versions": stamp()})
+            write_json(folder / "index.json", content | draw(settings, task, target, folder) | {"versions": stamp()})
             print(f"{folder}: {settings.scenes} scenes and {settings.held_out} held-out ones")
 
 
-def draw(settings: Settings, task: str, folder: Path) -> dict[str, Any]:
-    """Draws all scenes of a task and writes pictures and labels. Returns what the labels count by: cameras, and motions or seconds between the frames."""
+def draw(settings: Settings, task: str, target: str | None, folder: Path) -> dict[str, Any]:
+    """Draws all scenes of a task and target, and writes pictures and labels.
+
+    Returns what the labels count by: cameras, and motions or seconds between the frames.
+    """
     import envs
     from envs.demos.arrange import MOTIONS
 
@@ -98,7 +106,7 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, Any]:
     began, done, shape = time.monotonic(), 0, (count, len(cameras), 2, size, size, 3)
     with contextlib.ExitStack() as open_files:
         frames = open_files.enter_context(ArrayFile(open_files.enter_context(atomic(folder / "frames.npy")), shape, np.uint8))
-        submit = open_files.enter_context(workers(settings.num_workers, Photographer, settings, task))
+        submit = open_files.enter_context(workers(settings.num_workers, Photographer, settings, task, target))
         waiting, running = iter(range(0, count, BLOCK)), dict[Future[dict[str, np.ndarray]], int]()
         while done < count:
             while len(running) < 2 * settings.num_workers - 1 and (first := next(waiting, None)) is not None:
@@ -111,7 +119,7 @@ def draw(settings: Settings, task: str, folder: Path) -> dict[str, Any]:
                     labels.setdefault(name, np.zeros((count, *values.shape[1:]), values.dtype))[rows] = values
                 done += rows.stop - rows.start
             left = int((time.monotonic() - began) / done * (count - done))
-            print(f"\r{task}: scene {done}/{count} · {left // 60}:{left % 60:02d} left ", end="", flush=True)
+            print(f"\r{folder.name}: scene {done}/{count} · {left // 60}:{left % 60:02d} left ", end="", flush=True)
     print()
     write_npz(folder / "labels.npz", **labels)
     if settings.moving:

@@ -24,7 +24,7 @@ COLLISION = 0  # the geom group of robosuite's collision shapes
 
 # What may change in the physics model while it runs, and must then show in the next picture.
 FOLLOWED = (
-    *("geom_type", "geom_rgba", "geom_matid", "geom_size", "geom_pos", "geom_quat", "geom_rbound", "mat_rgba"),
+    *("geom_type", "geom_dataid", "geom_rgba", "geom_matid", "geom_size", "geom_pos", "geom_quat", "geom_rbound", "mat_rgba"),
     *("site_rgba", "site_size", "site_pos", "site_quat"),
     *("body_pos", "body_quat", "cam_pos", "cam_quat", "cam_fovy", "cam_intrinsic", "cam_sensorsize"),
     *("light_pos", "light_dir", "light_diffuse", "light_ambient", "light_specular", "light_active"),

@@ -56,7 +56,11 @@ class Unseen:
         """Looks at sizes and colours again."""
         model = self._model
         for row in np.flatnonzero(self._known):
+            if model.geom_type[self._geom[row]] == _GEOM.mjGEOM_MESH:  # what was a simple shape may become a small mesh, and back
+                self._boxes[row] = _parts(model, int(self._geom[row]))[0]
+                continue
             one, two, three, *more = SIZES[model.geom_type[self._geom[row]]]
+            self._boxes[row, 0] = 0
             size = model.geom_size[self._geom[row]]
             self._boxes[row, 1] = size[one], size[two], size[three] + size[more].sum()
         material = model.geom_matid

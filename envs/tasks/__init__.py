@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from envs.catalogue import VERSIONS, check_task, check_version
+from envs.catalogue import VARIED, VERSIONS, check_task, check_version
 from envs.foreign.names import imported
+from whatwhere.errors import choose
 from whatwhere.versions import check_simulator
 
 check_simulator()
@@ -48,15 +49,17 @@ def _import_quietly(module: str) -> None:
 with hidden("CUDA_VISIBLE_DEVICES"):
     _import_quietly("robosuite")
 logging.getLogger("robosuite_logs").setLevel(logging.WARNING)  # else a line for every environment made
-for _tasks in VERSIONS.values():
+for _tasks in (*VERSIONS.values(), VARIED):
     for _place in _tasks.values():
         importlib.import_module(_place.partition(":")[0])
 
 
-def task_class(task: str, version: int = 0) -> Any:
-    """The robosuite class behind a task's name. Raises BadInput for an unknown name or version."""
+def task_class(task: str, version: int = 0, is_varied: bool = False) -> Any:
+    """The robosuite class behind a task's name; `is_varied`: with other things than its own (envs.variety). Raises BadInput for one that is not there."""
     check_task(task)
     check_version(task, version)
+    if is_varied:
+        return imported(VARIED[choose("task", task, VARIED)])
     if task in VERSIONS[version]:
         return imported(VERSIONS[version][task])
     from envs.foreign.robosuite_tasks import adopted

@@ -30,14 +30,14 @@ class StackCentered(TableTask):
         return (
             self.position_error_cm() <= 100 * CENTERED_M
             and is_at_height(target[2], self.goal_pos_world()[2], HEIGHT_TOLERANCE_M)
-            and is_at_height(self.cube_pos_world("reference")[2], TABLE_TOP_M + self._half_sizes["reference"], HEIGHT_TOLERANCE_M)
+            and is_at_height(self.cube_pos_world("reference")[2], TABLE_TOP_M + self.half_height_m("reference"), HEIGHT_TOLERANCE_M)
             and is_still(self.cube_velocity("target"), STILL_M_S, STILL_RAD_S)
             and self.is_released("target")
         )
 
     def goal_pos_world(self) -> np.ndarray:
         """Where A's centre is when it lies on the middle of B."""
-        return self.cube_pos_world("reference") + [0, 0, self._half_sizes["reference"] + self._half_sizes["target"]]
+        return self.cube_pos_world("reference") + [0, 0, self.half_height_m("reference") + self.half_height_m("target")]
 
     def position_error_cm(self) -> float:
         return 100 * distance_xy_m(self.cube_pos_world("target"), self.cube_pos_world("reference"))

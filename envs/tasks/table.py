@@ -92,9 +92,13 @@ class TableTask(ScoredTask):
         arena.set_origin([0, 0, 0])
         quat = looking_at(SCENE_CAMERA_POS_M, SCENE_CAMERA_TARGET_M)
         arena.set_camera(SCENE_CAMERA, SCENE_CAMERA_POS_M, quat, {"fovy": str(SCENE_CAMERA_FOVY_DEG)})
+        self.furnish(arena)
         self.model = ManipulationTask(
             mujoco_arena=arena, mujoco_robots=[robot.robot_model for robot in self.robots], mujoco_objects=[cube.model() for cube in self.cubes]
         )
+
+    def furnish(self, arena: TableArena) -> None:
+        """Adds to the scene's XML what a task needs besides table and cubes."""
 
     def _setup_references(self) -> None:
         super()._setup_references()
@@ -139,7 +143,7 @@ class TableTask(ScoredTask):
         """Puts the cubes on the table and opens the gripper (half open, as robosuite leaves it, it looks as if it held a cube)."""
         for name, (x, y, yaw) in start.items():
             quat = [np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]
-            self.sim.data.set_joint_qpos(self._cube_joints[name], [x, y, TABLE_TOP_M + self._half_sizes[name], *quat])
+            self.sim.data.set_joint_qpos(self._cube_joints[name], [x, y, TABLE_TOP_M + self.half_height_m(name), *quat])
         self.sim.data.qpos[self._fingers] = OPEN_FINGERS_M
 
     # ---- what moves by itself: the target, or on a conveyor everything
@@ -199,6 +203,14 @@ class TableTask(ScoredTask):
     def gripper_width_m(self) -> float:
         left, right = self.sim.data.qpos[self._fingers]
         return float(left - right)
+
+    def half_height_m(self, name: str) -> float:
+        """From the centre of a cube down to what it stands on."""
+        return self._half_sizes[name]
+
+    def half_width_m(self, name: str) -> float:
+        """From the centre of a cube to the fingers that hold it."""
+        return self._half_sizes[name]
 
     def cube_pos_world(self, name: str) -> np.ndarray:
         return self.sim.data.xpos[self._bodies[name]].copy()

@@ -16,6 +16,8 @@ from envs.demos import play
 from envs.demos.play import Player, Settings, place_of
 from envs.language.grammar import parse
 from envs.language.things import COLOURS, Thing
+from envs.tasks.table import TABLE_TOP_M
+from envs.variety import LOOKS, MESHES, SHAPES, UNSEEN_MESHES
 from whatwhere.errors import BadInput
 
 SETTINGS = Settings(out="unused", clips=7, frames=4, stride=2, seed=0, tasks=("pick_at_xy",), size=48, rendering="fast", vary=0.5, num_workers=1)
@@ -131,3 +133,47 @@ def test_play_of_version_1_says_what_lies_there(tmp_path: Path) -> None:
                 rgb, seen = rgb - rgb.mean(), seen - seen.mean()
                 hits.append(rgb @ seen / max(np.linalg.norm(rgb) * np.linalg.norm(seen), 1e-9) > 0.7)
     assert len(hits) >= 6 and np.mean(hits) > 0.6  # the arm hides some, and light and tint vary
+
+
+def test_varied_play_is_the_same_when_interrupted_and_leaves_the_default_alone(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = dataclasses.replace(SETTINGS, clips=6, things="varied", tasks=("pick_at_xy", "stack_centered"), vary=1.0)
+    play.main(dataclasses.replace(settings, out=str(tmp_path / "whole")))
+    calls, whole = [], Player.__call__
+
+    def dies(self: Player, take: int) -> dict:
+        calls.append(take)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, take)
+
+    monkeypatch.setattr(Player, "__call__", dies)
+    with pytest.raises(KeyboardInterrupt):
+        play.main(dataclasses.replace(settings, out=str(tmp_path / "resumed")))
+    play.main(dataclasses.replace(settings, out=str(tmp_path / "resumed")))
+    for path in (*(f"{name}.npy" for name in settings.arrays()), "index.json"):
+        assert (tmp_path / "resumed" / path).read_bytes() == (tmp_path / "whole" / path).read_bytes(), path
+    monkeypatch.setattr(Player, "__call__", whole)
+
+    index = json.loads((tmp_path / "whole" / "index.json").read_text())
+    assert index["things"] == "varied" and "things" not in SETTINGS.content()
+    for clip in index["clip_list"]:
+        count = {"pick_at_xy": 3, "stack_centered": 2}[clip["task"]]
+        assert len(clip["things"]) == len(clip["looks"]) == count and "instruction" not in clip
+        assert set(clip["things"]) <= {*SHAPES, *MESHES} - set(UNSEEN_MESHES) and set(clip["looks"]) <= set(LOOKS)
+        objects = np.load(tmp_path / "whole" / "labels/objects_pos_world.npy")[clip["clip"], :, :count, 2]
+        assert np.isfinite(objects).all() and (objects > TABLE_TOP_M).mean() > 0.5  # not fallen through, nor all pushed off
+    play.main(dataclasses.replace(SETTINGS, out=str(tmp_path / "default")))
+    for path in (*(f"{name}.npy" for name in SETTINGS.arrays()), "index.json"):
+        assert (tmp_path / "default" / path).read_bytes() == (folder / path).read_bytes(), path
+
+
+def test_varied_things_lie_on_tables_only() -> None:
+    everywhere = dataclasses.replace(SETTINGS, tasks=("all",), things="varied")
+    assert [everywhere.things_of(task) for task in everywhere.names] == ["varied"] * 3 + [None]
+    for key, value, said in (
+        ("tasks", ("navigate_to",), "none of the tasks has a table"),
+        ("version", 1, "in version 1"),
+        ("motion", "moving", "motion=moving"),
+    ):
+        with pytest.raises(BadInput, match=f"things=varied: .*{said}"):
+            dataclasses.replace(SETTINGS, things="varied", **{key: value})  # type: ignore[arg-type]

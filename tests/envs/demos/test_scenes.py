@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import dataclasses
 import json
 import subprocess
@@ -161,3 +162,33 @@ def test_in_moving_scenes_one_object_drifts_while_the_hand_moves(tmp_path: Path)
 def test_moving_scenes_need_others_beside_the_target() -> None:
     with pytest.raises(BadInput, match="distractors=false: with moving=true"):
         dataclasses.replace(SETTINGS, moving=True, distractors=False)
+
+
+def test_scenes_of_other_targets(tmp_path: Path) -> None:
+    """A mesh or a colour in the place of the task's cube: where the labels say that it is, it is seen."""
+    chosen = dataclasses.replace(SETTINGS, out=str(tmp_path), tasks=("place_left_of",), scenes=10, held_out=2, targets=("can", "magenta"))
+    scenes.main(chosen)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["place_left_of_can", "place_left_of_magenta"]
+    for name, hue, far in (("can", 355, 20), ("magenta", 325, 30)):  # robosuite's can is red
+        folder, hues = tmp_path / f"place_left_of_{name}", []
+        assert json.loads((folder / "index.json").read_text())["target"] == name
+        with np.load(folder / "labels.npz") as stored:
+            labels = dict(stored)
+        assert labels["objects_pos_world"].shape == (12, 2, 2, 3) and (labels["visible_pixels"][:, 0] > 5).all()
+        heights = labels["target_pos_world"][:, 0, 2] - 0.8
+        assert np.allclose(heights, 0.02) if name == "magenta" else set(heights.round(3)) == {0.033, 0.043}  # the can comes in two sizes
+        frames, still = np.load(folder / "frames.npy")[:, 0, 0], labels["motion"] != MOTIONS.index("carry")  # else the hand hides most of it
+        for scene in np.flatnonzero(still):
+            pixels = frames[scene].reshape(-1, 3) / 255
+            angles = np.array([360 * colorsys.rgb_to_hsv(*pixel)[0] for pixel in pixels])
+            strong = pixels.max(axis=1) - pixels.min(axis=1) > 0.5 * pixels.max(axis=1)
+            hues.append((strong & (np.abs((angles - hue + 180) % 360 - 180) < far)).sum() >= 5)
+        assert np.mean(hues) > 0.9
+
+
+@pytest.mark.parametrize(("more", "said"), [({"version": 1}, "version=1"), ({"moving": True}, "moving=true")])
+def test_other_targets_are_for_places(more: dict, said: str) -> None:
+    with pytest.raises(BadInput, match=rf"targets=\[can\]: with {said}"):
+        dataclasses.replace(SETTINGS, targets=("can",), **more)
+    with pytest.raises(BadInput, match="targets"):
+        dataclasses.replace(SETTINGS, targets=("spoon",))
