@@ -34,7 +34,8 @@ class Unseen:
         count = np.array([len(boxes) for boxes in parts], int)
         self._geom = np.repeat(ids, count)  # (n,) of each box
         self._ids, self._first = ids, np.cumsum(count) - count
-        self._known = np.isin(model.geom_type[self._geom], list(SIZES))
+        # One box each, so that it can be measured again when a geom has become a simple shape or a small mesh
+        self._known = np.isin(model.geom_type[self._geom], [*SIZES, _GEOM.mjGEOM_MESH]) & (np.repeat(count, count) == 1)
         self._drawn = drawn
 
     def __call__(self, data: mujoco.MjData, camera: int, aspect: float) -> np.ndarray:
