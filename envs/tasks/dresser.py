@@ -81,7 +81,7 @@ class Dresser:
 
     def __init__(self, model: mujoco.MjModel, bodies: Sequence[int], table: int) -> None:
         self.model, self.bodies, self.table = model, list(bodies), table
-        self._table_own = int(model.geom_matid[table])
+        self._table_own = model.material("table_ceramic").id  # not what it has: that may be of an earlier start
         for body in self.bodies:
             model.geom_sameframe[model.geom_bodyid == body] = mujoco.mjtSameFrame.mjSAMEFRAME_NONE  # else `geom_quat` would be passed over
             first = model.body_bvhadr[body]  # boxes that hold whatever it becomes
