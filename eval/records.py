@@ -59,6 +59,7 @@ class Episode(TypedDict):
     fallback_end: NotRequired[bool | None]
     shares: NotRequired[dict[str, Finite] | None]
     inference: NotRequired[Name | None]
+    queries: NotRequired[Name | None]
     device: NotRequired[Name | None]
     failure: NotRequired[Text | None]
     is_relation_correct: NotRequired[bool | None]
@@ -107,6 +108,7 @@ class About(TypedDict, total=False):
     fallbacks: dict[str, Index] | None
     execute: Index | None
     inference: Name | None
+    queries: Name | None
     seed: Index | None
     episodes: Index
     versions: Versions | None

@@ -72,6 +72,7 @@ def summary(rows: Sequence[Row], about: dict[str, Any]) -> dict[str, Any]:
     head = {key: value for key, value in head.items() if value is not None or key not in SELDOM}
     ways = sorted({row["inference"] for row in rows if row.get("inference")})
     head |= {"inference": ", ".join(ways)} if ways else {}  # earlier versions had one way, plain
+    head |= {"queries": "batched"} if any(row.get("queries") == "batched" for row in rows) else {}
     head |= {"fallbacks": fell} if (fell := fallbacks(rows)) else {}
     tail = {key: about.get(key) for key in ("versions", "command")}
     return {**head, **score(rows), **tail}

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from eval import results
+from eval.playing.batched import PolicyProcess
 from eval.playing.identity import identity
 from eval.playing.player import Player, Row
 from eval.playing.prepare import prepare
@@ -93,7 +94,8 @@ def play(settings: Settings, player: Player, todo: list[int], num_envs: int) -> 
         results.add_row(player.out, row)
         progress.show(row)
 
-    play_all(todo, player, num_envs, on_row, player.lost, settings.timeout_s)
+    policy = PolicyProcess(player.learned) if player.queries == "batched" else None
+    play_all(todo, player, num_envs, on_row, player.lost, settings.timeout_s, policy=policy)
 
 
 def about(settings: Settings, player: Player) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from numpy.typing import NDArray
+from torch import Tensor
 
 from policy.ablation import STREAMS, check_without
 from policy.export.record import verified
@@ -19,6 +20,7 @@ from policy.history import OwnHistory
 from policy.inference import EXPORTED
 from policy.inference.choice import answering
 from policy.language.strange import note, strange, trained_on
+from policy.look import Look
 from policy.memory.recollection import Recollection
 from policy.model import Policy
 from policy.noise import drawn
@@ -31,19 +33,11 @@ from policy.word_attention import WordAttention, on_grid
 from whatwhere.errors import BadInput, shown
 
 
-@dataclass(frozen=True)
-class Look:
-    """Where the policy looked: keypoints (c, q, 2), x and y in [-1, 1] over each picture, and heat (c, rows, columns), which sums to 1 a camera."""
-
-    keypoints: NDArray[np.float32]
-    heat: NDArray[np.float32]
-
-
 class Agent:
     """Holds what belongs to one environment and one episode: make one for each environment, and call `reset` when an episode starts.
 
     Inference uses batches of one, so an action does not depend on what else is running. For bitwise repeatable results, set torch's threads to one
-    when the process starts.
+    when the process starts. (`policy.inference.together` answers several agents as one batch: `read` and `finish` are the two halves of `act`.)
     `execute`: how many of the predicted actions `act` returns; None: as many as the policy's config says. `ensemble`: None, or m ≥ 0: average the
     chunks of earlier queries that still reach the present step, the i-th oldest weighted exp(−m·i) (temporal ensembling of ACT, Zhao et al. 2023).
     `inference`: how actions are computed (policy.inference): plain, bf16, a file that `python -m policy.export to=onnx` wrote, or auto: the fastest
@@ -89,7 +83,14 @@ class Agent:
         # words that it learnt from, of play too (language=aligned), or has named as strange; empty: not known
         self.known = {*trained_on(training), *policy.config.vocabulary} if training else set()
         self.watch = Watch(fallback, self.config, self.normalisation["proprio"], training or {})
+        self._options = (self.execute, ensemble, inference, without, towards, fallback, training)
         self.reset()
+
+    def beside(self) -> Agent:
+        """An agent for another environment: the same policy, by the same weights in memory, and a state of its own."""
+        agent = Agent(self.policy, self.normalisation, *self._options)
+        agent.checkpoint = self.checkpoint
+        return agent
 
     @staticmethod
     def from_pretrained(
@@ -136,18 +137,34 @@ class Agent:
         instruction str. For late pictures, the agent keeps the robot's own history itself (policy.history).
         With a fallback, frames may lack a camera: by name, or None. Raises BadInput if the observation is not what the policy was trained on.
         """
+        return self.finish(self._answer() if self.read(obs) else None)
+
+    def read(self, obs: Mapping[str, Any]) -> bool:
+        """The first half of `act`: whether the policy is to be asked (`to_ask`); else a fallback holds still. Raises BadInput as `act` does."""
         obs = self.watch.look(obs)
         inputs = self.inputs(obs)
+        self._proprio = np.asarray(obs["proprio"], np.float32)
         if self.watch.now is not None and self.watch.now.did == "hold":
-            self._last, self._chunks, actions = None, [], self.watch.hold(self.execute)
+            return False
+        self._asked, self._past = inputs, self._memory.past()
+        return True
+
+    @property
+    def to_ask(self) -> tuple[tuple[Any, ...], Float[Tensor, "1 n f"] | None]:
+        """What the answer to the observation that was read is computed from: `inputs`, and the features of earlier moments that it remembers."""
+        return self._asked, self._past
+
+    def finish(self, answer: Prediction | None) -> NDArray[np.float32]:
+        """The second half of `act`: what comes of the policy's answer to what was read, a batch of one; None where it was not asked."""
+        self._last = answer
+        if answer is None:
+            self._chunks, actions = [], self.watch.hold(self.execute)
         else:
-            self._asked, self._past = inputs, self._memory.past()
-            self._last = self._answer()
-            actions = np.clip(self._joined(self._last.actions[0].numpy()), -1.0, 1.0)
+            actions = np.clip(self._joined(answer.actions[0].numpy()), -1.0, 1.0)
         self._queries += 1
-        self._memory.add(None if self._last is None else self._last.features)
+        self._memory.add(None if answer is None else answer.features)
         self.watch.went(actions)
-        self._own.add(np.asarray(obs["proprio"], np.float32), actions)
+        self._own.add(self._proprio, actions)
         return actions
 
     def inputs(self, obs: Mapping[str, Any]) -> tuple[Any, NDArray[np.float32], NDArray[Any], NDArray[np.float32] | None]:

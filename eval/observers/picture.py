@@ -50,7 +50,7 @@ def channels(frames: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 def panel(frames: np.ndarray, cameras: Sequence[str], look: Any = None) -> Image.Image:
-    """What the policy was given at its last query, frames (c, 2, h, w, 3), and where it looked: a `policy.agent.Look` or None."""
+    """What the policy was given at its last query, frames (c, 2, h, w, 3), and where it looked: a `policy.look.Look` or None."""
     image = Image.new("RGB", (PANEL, HEIGHT), GROUND)
     draw = ImageDraw.Draw(image)
     tile = min((PANEL - 4 * GAP) // 3, (HEIGHT - HEAD - FOOT) // max(1, len(cameras)) - LABEL - GAP)

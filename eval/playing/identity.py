@@ -34,6 +34,7 @@ def default_out(settings: Settings, player: Player) -> str:
     parts += [player.rendering] if player.rendering != "fast" else []
     parts += [f"size{settings.size}"] if settings.size is not None else []
     parts += [path_name(player.exported or player.inference)] if settings.inference != "auto" else []
+    parts += [player.queries] if player.queries != "own" else []
     parts += [re.sub(r"\W", "", settings.device)] if settings.device != "auto" else []
     return str(Path("outputs/eval") / "_".join(parts))
 
@@ -48,4 +49,5 @@ def identity(settings: Settings, player: Player) -> dict[str, Any]:
     if player.goal not in (None, *FILMED):
         named |= {"goal": digest_of(str(player.goal))}
     named |= {"inference": player.exported or player.inference} if settings.inference != "auto" else {}
+    named |= {"queries": player.queries} if player.queries != "own" else {}
     return {key: getattr(player, key) for key in keys} | named | {"episodes": settings.episodes, "device": settings.device, **stamp()}

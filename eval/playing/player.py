@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from whatwhere.errors import BadInput
 from whatwhere.files import inside
 
 Row = dict[str, Any]
+QUERIES = ("own", "batched")  # each worker has a policy of its own, or one process answers all (eval.playing.batched)
 TRAINING_START = "training_start"  # what `allow` calls playing a start that the policy was trained on
 
 
@@ -45,6 +47,7 @@ class Player:
     join: str | None = None
     execute: int | None = None  # actions carried out between two queries
     inference: str = "auto"  # how its answers are computed (policy.inference)
+    queries: str = "own"  # one of QUERIES: by whom
     exported: str | None = None  # what rows call the exported file that computes them
     train_seed: int | None = None
     num_demos: int | None = None  # it was trained on
@@ -88,8 +91,9 @@ class Player:
     influence: bool = False  # whether videos show how much each stream moves the action
 
     @contextlib.contextmanager
-    def __call__(self) -> Iterator[Callable[[int, Callable[..., None]], Row]]:
-        with self.made() as (env, policy):
+    def __call__(self, link: Connection | None = None) -> Iterator[Callable[[int, Callable[..., None]], Row]]:
+        """`link`: to the process that holds the policy, where queries=batched."""
+        with self.made() if link is None else self.beside(link) as (env, policy):
             yield self._play(env, policy)
 
     @contextlib.contextmanager
@@ -104,17 +108,28 @@ class Player:
             from policy.probing.wish import Wish
 
             policy.wish = Wish(policy.agent, self.decoder, self.demos, None if self.inverse is None else Path(self.inverse))
-        env = self.environment()
-        try:
-            if self.task_version is not None and env.task_version != self.task_version:
-                raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
+        with self.checked() as env:
             if policy is not None and self.goal is not None:
                 from eval.playing.towards import Towards
 
                 policy = Towards(policy.agent, env, self.goal, self.expert, policy.wish)
             yield env, policy or policies.scripted(self.policy, self.task, math.prod(env.action_space.shape or ()), self.expert)
-        finally:
-            env.close()
+
+    @contextlib.contextmanager
+    def beside(self, link: Connection) -> Iterator[tuple[Any, RolloutPolicy]]:
+        """As `made`, where the policy is in another process."""
+        from eval.playing.asking import Asking
+
+        with self.checked() as env:
+            yield env, Asking(link)
+
+    @contextlib.contextmanager
+    def checked(self) -> Iterator[Any]:
+        """The environment. Raises BadInput where the policy was trained on another version of the task."""
+        with contextlib.closing(self.environment()) as env:
+            if self.task_version is not None and env.task_version != self.task_version:
+                raise BadInput(f"checkpoint={self.checkpoint}: trained on version {self.task_version} of {self.task}, this is version {env.task_version}")
+            yield env
 
     def learned(self) -> policies.Learned:
         """The checkpoint's agent. Raises BadInput for a bad one."""

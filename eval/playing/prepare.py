@@ -67,7 +67,8 @@ def _learned(settings: Settings, common: dict[str, Any]) -> Player:
     return Player(
         **common,
         device=settings.device,
-        inference=settings.inference,
+        inference="plain" if settings.queries == "batched" else settings.inference,
+        queries=settings.queries,
         exported=_exported(settings, stored),
         folder=str(stored.folder.absolute()),
         checkpoint=name,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from eval.options import CmPerS, Expert, Latency, Perturbation, Pixels, PlayedMotion, Rendering, Split, Task, Version
 from eval.playing.faults import FAULTS, OF_CAMERAS, REFUSED
-from eval.playing.player import TRAINING_START
+from eval.playing.player import QUERIES, TRAINING_START
 from eval.playing.policies import POLICIES
 from policy.inference import EXPORTED
 from policy.options import ChunkLength, Device, Encoder, Fallback, Inference, Said, Without
@@ -42,6 +42,7 @@ class Settings:
     allow: list[Annotated[str, OneOf(ALLOWED)]] | None
     expert: Expert | None = None
     inference: Inference = "auto"
+    queries: Annotated[str, OneOf(QUERIES)] = "own"
     version: Version | None = None
     split: Split | None = None
     latency: Latency | None = None
@@ -108,6 +109,8 @@ class Settings:
             raise BadInput(f"inference={self.inference}: policy={self.policy} computes no answers; leave it out or use policy=learned")
         if self.inference.endswith(EXPORTED) and self.device not in ("auto", "cpu"):
             raise BadInput(f"device={self.device}: an exported file ({self.inference}) runs on the processor; leave device out")
+        if self.queries == "batched":
+            self._check_batched()
 
     @cached_property
     def task_name(self) -> str:
@@ -121,6 +124,15 @@ class Settings:
         if len(tasks) > 1:
             raise BadInput(f"task: missing; {self.checkpoint} knows {', '.join(tasks)}: give task= one of them")
         return tasks[0]
+
+    def _check_batched(self) -> None:
+        if self.policy != "learned":
+            raise BadInput(f"queries=batched: policy={self.policy} computes no answers; leave it out or use policy=learned")
+        if self.inference not in ("auto", "plain"):
+            raise BadInput(f"inference={self.inference}: queries=batched computes in fp32 (plain); leave one of them out")
+        for name in ("goal", "decoder"):
+            if (value := getattr(self, name)) is not None:
+                raise BadInput(f"{name}={value}: needs the policy in each worker; leave out queries=batched")
 
     def _check_goal(self) -> None:
         from eval.goals.goal_pictures import FILMED, check_pictures

@@ -7,6 +7,7 @@ fork). Which worker plays what depends on timing; rows do not, because an episod
 from __future__ import annotations
 
 import contextlib
+import functools
 import multiprocessing
 import os
 import signal
@@ -18,13 +19,15 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from eval.playing.batched import PolicyProcess
 from whatwhere.errors import BadInput, Failed, outside
 from whatwhere.parent import end_with
 
 Row = dict[str, Any]
 Tell = Callable[..., None]  # tell(): I am alive; tell(row): and this is known of the episode so far
 Play = Callable[[int, Tell], Row]  # episode, tell -> the row
-Build = Callable[[], contextlib.AbstractContextManager[Play]]  # entered once in each worker: makes environment and policy; must be picklable
+# entered once in each worker: makes environment and policy; must be picklable. Called with a link to the policy where a process of its own has that.
+Build = Callable[..., contextlib.AbstractContextManager[Play]]
 
 TRIES = 3
 # One thread for a worker's arithmetic: a sum's order, and with it the last bit of an action, must not depend on how many cores or workers there are.
@@ -50,7 +53,7 @@ class Worker:
 
 def play_all(
     episodes: Iterable[int], build: Build, num_envs: int, on_row: Callable[[Row], None], lost: Callable[[int, str, Row], Row],
-    timeout_s: float = 120.0, start_timeout_s: float = 600.0,
+    timeout_s: float = 120.0, start_timeout_s: float = 600.0, policy: PolicyProcess | None = None,
 ) -> None:  # fmt: skip
     """Plays `episodes` on `num_envs` workers and calls `on_row(row)` for each as it ends, in whatever order.
 
@@ -58,19 +61,25 @@ def play_all(
     again, and after `TRIES` times becomes the row `lost(episode, reason, known)`, reason being worker_killed or worker_hung, `known` what the worker had
     told of it. So every episode gets its row, or this raises: BadInput or Failed (a full disk, …) if a worker did; RuntimeError, with the worker's
     traceback, if its code failed or workers die before they are ready; whatever `on_row` raises.
+
+    `policy`: holds the policy for all workers. It is not replaced: its death, or `timeout_s` / 2 without a sign of life, ends all (`PolicyProcess.check`).
     """
     queue, losses, false_starts = deque(episodes), Counter[int](), 0
     workers: list[Worker] = []
     with _one_thread():
+        if policy is not None:
+            policy.start(timeout_s / 2, start_timeout_s)
         try:
             while queue or any(worker.episode is not None for worker in workers):
                 busy = sum(worker.episode is not None for worker in workers)
                 while len(workers) < min(num_envs, busy + len(queue)):
-                    workers.append(_start(build, start_timeout_s))
+                    workers.append(_start(build, start_timeout_s, policy))
                 for worker in workers:
                     if worker.is_ready and worker.episode is None and queue:
                         _hand_out(worker, queue.popleft(), timeout_s)
-                said, gone = _listen(workers)
+                said, gone = _listen(workers, policy)
+                if policy is not None:
+                    policy.check()  # first: who asks a dead process falls silent, too
                 for worker, kind, value in said:
                     _take(worker, kind, value, on_row)
                 for worker, reason in gone:
@@ -92,6 +101,8 @@ def play_all(
         finally:
             for worker in workers:
                 _kill(worker)
+            if policy is not None:
+                policy.stop()
 
 
 def _hand_out(worker: Worker, episode: int, timeout_s: float) -> None:
@@ -100,13 +111,15 @@ def _hand_out(worker: Worker, episode: int, timeout_s: float) -> None:
         worker.pipe.send(episode)
 
 
-def _listen(workers: list[Worker]) -> tuple[list[tuple[Worker, str, Any]], list[tuple[Worker, str]]]:
-    """Waits until a worker says something, dies, or has been silent too long. Returns what they said, and those that died or hang.
+def _listen(workers: list[Worker], policy: PolicyProcess | None) -> tuple[list[tuple[Worker, str, Any]], list[tuple[Worker, str]]]:
+    """Waits until a worker (or the policy) says something, dies, or has been silent too long. Returns what they said, and those that died or hang.
 
     What is done with it comes later (`_take`): an error there, such as a full disk, is no worker's death.
     """
-    patience = max(0.0, min(worker.silence_left_s() for worker in workers))
-    wait([thing for worker in workers for thing in (worker.pipe, worker.process.sentinel)], timeout=min(patience, 3600.0))
+    others = [] if policy is None else [policy]
+    patience = max(0.0, min(one.silence_left_s() for one in (*workers, *others)))
+    signs = [thing for worker in workers for thing in (worker.pipe, worker.process.sentinel)] + [thing for one in others for thing in one.signs]
+    wait(signs, timeout=min(patience, 3600.0))
     said, gone = [], []
     for worker in workers:
         is_dead = not worker.process.is_alive()  # asked before the pipe is read, so that nothing it said last is lost
@@ -139,12 +152,14 @@ def _take(worker: Worker, kind: str, value: Any, on_row: Callable[[Row], None]) 
         raise RuntimeError(f"a worker failed:\n{value}")
 
 
-def _start(build: Build, limit_s: float) -> Worker:
+def _start(build: Build, limit_s: float, policy: PolicyProcess | None) -> Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, build, os.getpid()), daemon=True)
+    links = () if policy is None else (policy.link(),)
+    process = context.Process(target=_serve, args=(theirs, functools.partial(build, *links), os.getpid()), daemon=True)
     process.start()
-    theirs.close()  # so that the pipe ends when the worker does
+    for end in (theirs, *links):
+        end.close()  # so that the pipe ends when the worker does
     return Worker(process, ours, limit_s, time.monotonic())
 
 

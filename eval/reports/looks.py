@@ -20,7 +20,7 @@ from policy.training.device import use_processor
 from whatwhere.disk import check_writable
 from whatwhere.files import atomic, write_json
 
-Shown = tuple[np.ndarray, Any]  # the pictures of all cameras side by side, and a policy.agent.Look or None
+Shown = tuple[np.ndarray, Any]  # the pictures of all cameras side by side, and a policy.look.Look or None
 
 
 def measure(settings: Settings) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ MOST = 20_000_000  # bytes of the page
 MOST_PICTURES = MOST // 2
 MOST_ROWS = 20_000  # in all, failures first
 MOST_ENTRIES = 1000  # with settings and episodes of their own
-SETTINGS = ("checkpoint", "sha256", "train_seed", "seed", "episodes", "execute", "inference")
+SETTINGS = ("checkpoint", "sha256", "train_seed", "seed", "episodes", "execute", "inference", "queries")
 
 
 def write(

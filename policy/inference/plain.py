@@ -38,17 +38,13 @@ class Plain:
         """
         pictures = torch.from_numpy(np.ascontiguousarray(frames))[None].to(self.device)
         own = torch.from_numpy(self.normalisation["proprio"].normalise(proprio))[None].to(self.device)
-        with torch.inference_mode(), self._exactly():
+        with torch.inference_mode(), exactly(self.device):
             drawn = None if noise is None else torch.from_numpy(noise)[None].to(self.device)
             if self._read is None or self._read[0] is not task:
                 self._read = task, self.policy.words(torch.from_numpy(task)[None].to(self.device)).alone()
             answer = self.predict(pictures, own, self._read[1], drawn)
         actions = self.normalisation["actions"].unnormalise(answer.actions.cpu().numpy())
         return replace(answer, actions=torch.from_numpy(actions))
-
-    def _exactly(self) -> contextlib.AbstractContextManager[None]:
-        """Convolutions on a GPU keep all bits of fp32, which they would round to 10 of 23 by default: answers are those of the processor."""
-        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if self.device.type == "cuda" else contextlib.nullcontext()
 
     def predict(self, frames: Tensor, proprio: Tensor, task: Words, noise: Tensor | None = None) -> Prediction:
         """As `Policy.predict`, on a batch of one."""
@@ -60,3 +56,8 @@ class Plain:
         m, p = self._still, self.policy.streams.encoder_p.forward_features(channels.p[0])
         tokens = StreamTokens(m[:, 0], m[:, 1:], p[:, 0], p[:, 1:]).map(lambda x: x[None])
         return self.policy.decide(tokens, proprio, task, noise=noise)
+
+
+def exactly(device: torch.device) -> contextlib.AbstractContextManager[None]:
+    """Convolutions on a GPU keep all bits of fp32, which they would round to 10 of 23 by default: answers are those of the processor."""
+    return torch.backends.cudnn.flags(enabled=True, allow_tf32=False) if device.type == "cuda" else contextlib.nullcontext()

@@ -13,10 +13,10 @@ from tests.eval.eval_fakes import build
 from whatwhere.command import command
 
 
-def play_all(episodes: Any, player: Any, *rest: Any) -> None:
+def play_all(episodes: Any, player: Any, *rest: Any, **more: Any) -> None:
     pids = os.environ.get("FAKE_PIDS")
     told = {"marker": pids, "out": player.out, "video": player.video, "task": player.task}
-    workers.play_all(episodes, functools.partial(build, **told, delay=float(os.environ.get("FAKE_DELAY", "0"))), *rest)
+    workers.play_all(episodes, functools.partial(build, **told, delay=float(os.environ.get("FAKE_DELAY", "0"))), *rest, **more)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,12 @@ def row(episode, **more):
         (["task=pick_at_xy", "inference=fp16"], r"inference=fp16: unknown; valid: auto, plain, bf16, FILE\.onnx"),
         (["task=pick_at_xy", "policy=expert", "inference=bf16"], "policy=expert computes no answers"),
         (["task=pick_at_xy", "inference=x.onnx", "device=cuda"], "runs on the processor"),
+        (["task=pick_at_xy", "queries=mine"], "queries=mine: unknown; valid: own, batched"),
+        (["task=pick_at_xy", "queries=batched", "policy=expert"], "^queries=batched: policy=expert computes no answers"),
+        (["task=pick_at_xy", "queries=batched", "inference=bf16"], "^inference=bf16: queries=batched computes in fp32"),
+        (["task=pick_at_xy", "queries=batched", "inference=x.onnx"], r"^inference=x\.onnx: queries=batched computes in fp32"),
+        (["task=pick_at_xy", "queries=batched", "goal=picture"], "^goal=picture: needs the policy in each worker"),
+        (["task=pick_at_xy", "queries=batched", "decoder=outputs/streams"], "^decoder=outputs/streams: needs the policy in each worker"),
     ],
 )
 def test_bad_settings(words, message):
@@ -139,6 +145,21 @@ def test_how_answers_are_computed_is_part_of_an_evaluation(checkpoint):
     first, second = prepare.prepare(auto), prepare.prepare(plain)
     assert (first.inference, second.inference) == ("auto", "plain") and second.out == f"{first.out}_plain"
     assert "inference" not in identity_of(auto, first) and identity_of(plain, second)["inference"] == "plain"
+
+
+def test_who_answers_is_part_of_an_evaluation(checkpoint, tmp_path, fake_play):
+    words = ["task=pick_at_xy", f"checkpoint={checkpoint}", "episodes=2", "video=0"]
+    own, batched = (settings(*words, *more) for more in ([], ["queries=batched"]))
+    first, second = prepare.prepare(own), prepare.prepare(batched)
+    assert (second.queries, second.inference, second.out) == ("batched", "plain", f"{first.out}_batched")
+    assert "queries" not in identity_of(own, first) and identity_of(batched, second)["queries"] == "batched"
+    for there, now, change in (([], ["queries=batched"], "None, now queries='batched'"), (["queries=batched"], [], "'batched', now queries=None")):
+        out = tmp_path / "_".join(["rows", *there])
+        run.main(settings(*words, *there, f"out={out}"))
+        with pytest.raises(BadInput, match=rf"holds results of other settings \(queries={change}\); choose another out="):
+            run.main(settings(*words, *now, f"out={out}"))
+    assert summary([row(0), row(1, queries="batched")], {})["queries"] == "batched"  # the first was lost
+    assert "queries" not in summary([row(0)], {})
 
 
 @pytest.mark.parametrize(
@@ -276,7 +297,7 @@ def fake_play(monkeypatch):
     """Workers that answer at once with made-up rows; what they were asked for is in the list."""
     asked = []
 
-    def play_all(episodes, build, num_envs, on_row, lost, timeout_s):
+    def play_all(episodes, build, num_envs, on_row, *rest, **more):
         for episode in episodes:
             asked.append(episode)
             if episode == 13:

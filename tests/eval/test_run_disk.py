@@ -131,7 +131,7 @@ def test_a_folder_that_can_only_be_read(tmp_path: Path, sealed: Callable[[Path],
 
 @pytest.mark.parametrize("lost", [0, 1, 2])
 def test_a_result_is_never_scored_with_fewer_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], lost: int) -> None:
-    def play_all(episodes: Any, build: Any, num_envs: int, on_row: Any, lost_row: Any, timeout_s: float) -> None:
+    def play_all(episodes: Any, build: Any, num_envs: int, on_row: Any, *rest: Any, **more: Any) -> None:
         for episode in episodes:
             on_row(row(episode))
 

@@ -13,7 +13,7 @@ from eval.observers import picture
 from eval.observers.video import VideoObserver
 from eval.playing.policies import Blind
 from eval.rollout import rollout
-from policy.agent import Look
+from policy.look import Look
 from tests.eval.eval_fakes import FakeEnv, Reach, Wander
 
 

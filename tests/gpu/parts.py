@@ -18,6 +18,7 @@ import torch
 from envs.demos.episodes import Episode, write_episode
 from policy.agent import Agent
 from policy.storage.checkpoint import load
+from whatwhere.cores import usable_cores
 from whatwhere.files import read_json, read_rows, write_json
 
 AGREE = 1e-3  # of an action's numbers, which range from -1 to 1
@@ -158,6 +159,25 @@ def evaluation(device: str) -> Iterator[tuple[str, Any]]:
             yield f"evaluation, successes of {episodes}, {where}", sum(row["success"] for row in rows)
 
 
+def batched(device: str) -> Iterator[tuple[str, Any]]:
+    """Episodes a second on the device, by a policy in each worker and by one for all (`queries=batched`); starts left out. Needs the simulator."""
+    if importlib.util.find_spec("robosuite") is None:
+        yield "evaluation, own and batched queries", "skipped: no simulator here"
+        return
+    num_envs = max(2, min(16, usable_cores()))
+    episodes = 3 * num_envs if device == "cuda" else 2
+    words = ["task=pick_at_xy", f"episodes={episodes}", "seed=100000", "video=0", "inference=plain", f"device={device}", f"num_envs={num_envs}"]
+    with tempfile.TemporaryDirectory() as place:
+        for queries in ("own", "batched"):
+            out = Path(place) / queries
+            run("eval.run", *words, f"queries={queries}", f"out={out}")
+            rows = read_rows(out / "episodes.jsonl")
+            if {row.get("queries", "own") for row in rows} != {queries}:
+                raise SystemExit(f"gpu: rows of queries={queries} say something else")
+            yield f"episodes a second, {num_envs} workers, queries={queries}", num_envs / float(np.median([row["wall_s"] for row in rows]))
+            yield f"successes of {episodes}, queries={queries}", sum(row["success"] for row in rows)
+
+
 def run(module: str, *words: str) -> float:
     """Seconds that a command takes."""
     begin = time.perf_counter()
@@ -171,7 +191,7 @@ def main(device: str) -> None:
     card = torch.cuda.get_device_name() if device == "cuda" else "the processor alone"
     print(f"gpu: {card}, torch {torch.__version__}", flush=True)
     told: dict[str, Any] = {"device": card, "torch": torch.__version__}
-    for part in (agreement, queries, finetuning, pretraining, evaluation):
+    for part in (agreement, queries, finetuning, pretraining, evaluation, batched):
         begin = time.perf_counter()
         for name, value in part(device):
             told[name] = value
