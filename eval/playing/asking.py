@@ -33,6 +33,9 @@ class Asking(RolloutPolicy):
     def attention(self) -> Any:
         return self._asked("attention")
 
+    def word_attention(self) -> Any:
+        return self._asked("word_attention")
+
     def fallen(self) -> Any:
         return self._fallen
 

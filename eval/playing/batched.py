@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from eval.playing.policies import Learned
 
 PATIENCE_S = 0.003  # how long a query waits for those of other workers
-ASIDE = ("attention", "shares", "influence")  # what a worker may ask of its agent beside actions, for videos
+ASIDE = ("attention", "word_attention", "shares", "influence")  # what a worker may ask of its agent beside actions, for videos
 
 
 class PolicyProcess:

@@ -147,17 +147,17 @@ def test_how_answers_are_computed_is_part_of_an_evaluation(checkpoint):
     assert "inference" not in identity_of(auto, first) and identity_of(plain, second)["inference"] == "plain"
 
 
-def test_who_answers_is_part_of_an_evaluation(checkpoint, tmp_path, fake_play):
-    words = ["task=pick_at_xy", f"checkpoint={checkpoint}", "episodes=2", "video=0"]
-    own, batched = (settings(*words, *more) for more in ([], ["queries=batched"]))
+def test_who_answers_is_part_of_an_evaluation(checkpoint, tmp_path):
+    own, batched = (settings("task=pick_at_xy", f"checkpoint={checkpoint}", *more) for more in ([], ["queries=batched"]))
     first, second = prepare.prepare(own), prepare.prepare(batched)
     assert (second.queries, second.inference, second.out) == ("batched", "plain", f"{first.out}_batched")
-    assert "queries" not in identity_of(own, first) and identity_of(batched, second)["queries"] == "batched"
-    for there, now, change in (([], ["queries=batched"], "None, now queries='batched'"), (["queries=batched"], [], "'batched', now queries=None")):
-        out = tmp_path / "_".join(["rows", *there])
-        run.main(settings(*words, *there, f"out={out}"))
+    mine, theirs = identity_of(own, first), identity_of(batched, second)
+    assert "queries" not in mine and theirs["queries"] == "batched"
+    for name, there, now, change in (("own", mine, theirs, "None, now queries='batched'"), ("batched", theirs, mine, "'batched', now queries=None")):
+        (tmp_path / name).mkdir()
+        run.claim(tmp_path / name, {"kind": "evaluation"} | there)
         with pytest.raises(BadInput, match=rf"holds results of other settings \(queries={change}\); choose another out="):
-            run.main(settings(*words, *now, f"out={out}"))
+            run.claim(tmp_path / name, {"kind": "evaluation"} | now)
     assert summary([row(0), row(1, queries="batched")], {})["queries"] == "batched"  # the first was lost
     assert "queries" not in summary([row(0)], {})
 

@@ -80,7 +80,7 @@ def test_rows_are_those_of_own_queries(checkpoint: str, own: Rows, tmp_path: Pat
     ("sign", "timeout_s", "message"),
     [
         (signal.SIGKILL, 120.0, r"the process with the policy died \(SIGKILL\); finished episodes are kept: give the same command again"),
-        (signal.SIGSTOP, 4.0, "the process with the policy has not answered for 2 s"),
+        (signal.SIGSTOP, 12.0, "the process with the policy has not answered for 6 s"),
     ],
 )
 def test_the_end_of_the_policy_is_the_end_of_the_run(checkpoint: str, tmp_path: Path, sign: int, timeout_s: float, message: str) -> None:
@@ -94,7 +94,7 @@ def test_the_end_of_the_policy_is_the_end_of_the_run(checkpoint: str, tmp_path: 
 
     with pytest.raises(Failed, match=message):
         play(mine, range(50), 1, on_row, timeout_s, policy)
-    assert {row["failure"] for row in rows} == {None}, "no episode was counted as lost"
+    assert all(row["failure"] is None for row in rows), "no episode was counted as lost"
     assert not multiprocessing.active_children()
 
 
