@@ -20,7 +20,7 @@ def test_it_is_for_the_shipped_streams() -> None:
     assert folder == default_streams() / "decoder"
     assert record["streams_sha256"] == read_streams(default_streams())["sha256"]
     assert streams_of_decoder(SHIPPED, 96, record["streams_sha256"]) == default_streams()
-    with pytest.raises(BadInput, match="^decoder=shipped: draws 96 px, but the policy sees 64 px$"):
+    with pytest.raises(BadInput, match=r"^decoder=shipped: draws 96 px, but the policy sees 64 px$"):
         streams_of_decoder(SHIPPED, 64)
 
 
