@@ -17,6 +17,7 @@ from policy.fusion.pixelwise import PixelwiseFusion
 from policy.pretrain.objective import Objective
 from policy.pretrain.partial import partial_tokens
 from policy.pretrain.sigreg import beside_means, sigreg
+from policy.pretrain.watch import FEW
 from policy.probing.collapse import collapse
 from policy.probing.rank import effective_rank
 from policy.shapes import StreamTokens, Tokens
@@ -24,7 +25,6 @@ from policy.streams import TwoStreamEncoder
 from whatwhere.errors import BadInput
 
 ALARM_AFTER = 0.1  # of the steps: untrained tokens are much alike
-FEW = 16  # pictures: of fewer it cannot be told how many dimensions CLS uses
 
 
 class Predictor(nn.Module):
